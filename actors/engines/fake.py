@@ -1,0 +1,127 @@
+"""An engine without a model: same prompt and seed, same text, at a settable pace and with settable
+faults.
+
+It ships because users need it too: to rehearse a cluster, a config or a failure before any weights
+are loaded. A token is a word. Faults that end the process (`die_after`) or fall silent
+(`stall_after`) strike only in a replica's first life, so that the replacement goes on.
+"""
+
+import asyncio
+import hashlib
+import math
+import os
+import random
+import signal
+from collections.abc import Sequence
+
+from actors.config import ModelConfig
+from actors.engines.base import EngineRequest
+from actors.types import Completion, ConfigError, ItemError, Message
+
+VOCABULARY = 50_000
+
+
+def _hash(*parts: object) -> int:
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+class WordPrompts:
+    """A tokenizer for which a token is a word, hashed to an id."""
+
+    def render(self, messages: Sequence[Message]) -> list[int]:
+        """One id for each word of all messages, roles included."""
+        words = [word for m in messages for word in (m.role, *m.content.split())]
+        return [_hash(word) % VOCABULARY for word in words]
+
+    def label_ids(self, labels: Sequence[str], messages: Sequence[Message]) -> list[int]:
+        """One id for each label. Raises ConfigError for a label of several words."""
+        for label in labels:
+            if len(label.split()) != 1:
+                raise ConfigError(f"label {label!r} is not one token")
+        return [_hash(label) % VOCABULARY for label in labels]
+
+
+class FakeEngine:
+    """See the module's docstring; settings are `FakeConfig`, under `models.<name>.fake`."""
+
+    def __init__(self, config: ModelConfig, *, life: int = 0) -> None:
+        self.prompts = WordPrompts()
+        self.context = config.fake.context
+        self._fake = config.fake
+        self._first_life = life == 0
+        self._num_calls = 0
+
+    async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
+        """One seeded text for each request, after the configured latency."""
+        await self._fault(requests[0].prompt_ids if requests else ())
+        completions = [self._complete(request) for request in requests]
+        longest = max((len(c.token_ids) for c in completions), default=0)
+        await self._wait(longest)
+        return completions
+
+    async def label_logprobs(
+        self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]
+    ) -> list[tuple[float, ...]]:
+        """Made-up probabilities that sum to 0.9 over the labels, fixed by prompt and label."""
+        await self._fault(prompts[0] if prompts else ())
+        await self._wait(1)
+        rows = []
+        for prompt in prompts:
+            weights = [1 + _hash(tuple(prompt), label) % 1000 for label in label_ids]
+            rows.append(tuple(math.log(0.9 * w / sum(weights)) for w in weights))
+        return rows
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def _complete(self, request: EngineRequest) -> Completion:
+        # A random.Random of the seed, not the global one: calls interleave.
+        rng = random.Random(_hash(request.prompt_ids, request.seed))
+        if self._fake.texts:
+            texts = self._fake.texts
+            text = texts[0] if request.seed is None else rng.choice(texts)
+        else:
+            a, b = rng.randint(1, 6), rng.randint(1, 6)
+            text = f"First there are {a} and then {b} more, so {a} + {b} = {a + b}. #### {a + b}"
+        for stop in request.sampling.stop:
+            text = text.partition(stop)[0]
+        room = min(request.sampling.max_tokens, self.context - len(request.prompt_ids))
+        words = text.split(" ")
+        cut = len(words) > room
+        text = " ".join(words[:room]) if cut else text
+        ids = tuple(_hash(word) % VOCABULARY for word in words[:room])
+        logprobs = tuple(-rng.random() for _ in ids)
+        top = tuple(lp - 3.0 for lp in logprobs) if request.top_logprobs else ()
+        return Completion(
+            text=text,
+            finish_reason="length" if cut else "stop",
+            prompt_tokens=len(request.prompt_ids),
+            token_ids=ids,
+            logprobs=logprobs,
+            top_mean_logprobs=top,
+        )
+
+    async def _wait(self, num_tokens: int) -> None:
+        rate = self._fake.token_rate
+        seconds = self._fake.latency + (num_tokens / rate if rate else 0.0)
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+    async def _fault(self, prompt: Sequence[int]) -> None:
+        self._num_calls += 1
+        faults = self._fake.faults
+        if (
+            self._first_life
+            and faults.die_after is not None
+            and self._num_calls >= faults.die_after
+        ):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (
+            self._first_life
+            and faults.stall_after is not None
+            and self._num_calls >= faults.stall_after
+        ):
+            await asyncio.Event().wait()
+        if _hash("fault", tuple(prompt)) % 10_000 < faults.error_rate * 10_000:
+            raise ItemError("error", "fake fault: this prompt fails")

@@ -1,0 +1,166 @@
+"""Candidates made elsewhere, served as if an engine drew them: no model, no tokens, no cost.
+
+Reads one file, JSONL (also .gz), Parquet, CSV or Arrow, or an earlier run directory. One row is one
+candidate:
+
+    {"item_id": "gsm8k-17", "text": "... #### 5", "finish_reason": "stop", "logprob": -9.3,
+    "tokens": 27,
+     "decoding": "sample", "scores": {"armo": 0.71}}
+
+Needed: `text`, and `item_id` or `prompt` (the bare question). The rest is optional; a row without
+`decoding` is a draw. A row may also hold all draws of its item: `texts`, a list of strings. Rows of
+an item are served in file order.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from actors.config import ModelConfig
+from actors.engines.base import EngineRequest
+from actors.formats import FORMATS, UNREADABLE, suffix
+from actors.types import Completion, ConfigError, ItemError, Message
+
+REASONS = {
+    None: "stop",
+    "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+}
+
+
+class NoPrompts:
+    """Nothing is rendered: a replay has no tokenizer."""
+
+    def render(self, messages: Sequence[Message]) -> list[int]:
+        """No tokens."""
+        return []
+
+    def label_ids(self, labels: Sequence[str], messages: Sequence[Message]) -> list[int]:
+        """Always refused."""
+        raise ConfigError(
+            "a replay has no weights: it can't be asked for log-probabilities; bind a model to "
+            "that role"
+        )
+
+
+class ReplayEngine:
+    """All candidates of the source in memory, by item id or by question."""
+
+    def __init__(self, config: ModelConfig, *, life: int = 0) -> None:
+        self.prompts = NoPrompts()
+        self.context = 1 << 30
+        self._source = Path(config.path)
+        self._draws: dict[str, list[Completion]] = {}
+        self._greedy: dict[str, Completion] = {}
+        for number, row in read_rows(self._source):
+            self._add(number, row)
+        if not self._draws and not self._greedy:
+            raise ConfigError(f"{self._source} holds no candidates")
+
+    async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
+        """The item's recorded draws in order, and its greedy candidate. Raises ItemError when
+        there are fewer.
+        """
+        draws = iter(self._find(self._draws, requests[0], [])) if requests else iter(())
+        wanted = sum(r.seed is not None for r in requests)
+        completions = []
+        for request in requests:
+            if request.seed is None:
+                found = self._find(self._greedy, request, None)
+            else:
+                found = next(draws, None)
+            if found is None:
+                kind = "a greedy candidate" if request.seed is None else f"{wanted} draws"
+                raise ItemError(
+                    "error", f"{self._source} does not hold {kind} of item {request.item_id!r}"
+                )
+            completions.append(found)
+        return completions
+
+    async def label_logprobs(
+        self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]
+    ) -> list[tuple[float, ...]]:
+        """Never reached: `label_ids` refuses first."""
+        raise ConfigError("a replay has no weights")
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    @staticmethod
+    def _find(table: dict[str, Any], request: EngineRequest, default: Any) -> Any:
+        return table.get(f"id:{request.item_id}", table.get(f"q:{request.question}", default))
+
+    def _add(self, number: int, row: Mapping[str, Any]) -> None:
+        if row.get("item_id") is not None:
+            key = f"id:{row['item_id']}"
+        elif row.get("prompt") is not None:
+            key = f"q:{row['prompt']}"
+        else:
+            raise self._missing(number, row, "item_id' or 'prompt")
+        texts = row["texts"] if row.get("texts") is not None else [row.get("text")]
+        for text in texts:
+            if not isinstance(text, str):
+                raise self._missing(number, row, "text")
+            completion = self._completion(number, row, text)
+            if row.get("decoding") == "greedy":
+                self._greedy[key] = completion
+            else:
+                self._draws.setdefault(key, []).append(completion)
+
+    def _completion(self, number: int, row: Mapping[str, Any], text: str) -> Completion:
+        reason = row.get("finish_reason")
+        if reason not in REASONS:
+            raise ConfigError(
+                f"row {number} of {self._source}: finish_reason {reason!r}; known: "
+                f"{', '.join(filter(None, REASONS))}"
+            )
+        scores = row.get("scores") or {}
+        if not isinstance(scores, dict):
+            raise ConfigError(
+                f"row {number} of {self._source}: scores: wanted names with numbers, got {scores!r}"
+            )
+        return Completion(
+            text=text,
+            finish_reason="length" if REASONS[reason] == "length" else "stop",
+            prompt_tokens=int(row.get("prompt_tokens") or 0),
+            num_tokens=None if row.get("tokens") is None else int(row["tokens"]),
+            logprob=None if row.get("logprob") is None else float(row["logprob"]),
+            recorded_scores=tuple((str(k), float(v)) for k, v in scores.items() if v is not None),
+        )
+
+    def _missing(self, number: int, row: Mapping[str, Any], field: str) -> ConfigError:
+        return ConfigError(
+            f"row {number} of {self._source} has no field '{field}'; "
+            f"it has: {', '.join(sorted(row))}"
+        )
+
+
+def read_rows(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Numbered rows of a candidate file or of a run directory, in order.
+
+    Raises ConfigError for what can't be read.
+    """
+    if not source.is_dir() and not suffix(source):
+        raise ConfigError(f"{source}: wanted a run directory, or a file in {', '.join(FORMATS)}")
+    if not source.exists():
+        raise ConfigError(f"no such file or run directory: {source}")
+    try:
+        yield from (
+            _run_directory(source) if source.is_dir() else FORMATS[suffix(source)].read(source)
+        )
+    except UNREADABLE as error:
+        raise ConfigError(f"can't read {source}: {error}") from None
+
+
+def _run_directory(run: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    parts = sorted((run / "records").glob("part-*.arrow"))
+    if not parts:
+        raise ConfigError(f"{run} is not a run directory: it has no records/part-*.arrow")
+    for part in parts:
+        for number, row in FORMATS[".arrow"].read(part):
+            for candidate in row["candidates"]:
+                scores = {s["scorer"]: s["value"] for s in candidate["scores"]}
+                yield number, {**candidate, "item_id": row["item_id"], "scores": scores}

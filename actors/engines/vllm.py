@@ -1,0 +1,342 @@
+"""vLLM behind the engine interface. The only file that imports it.
+
+    CPU   LLMEngine in this process, owned by one step thread:
+              generate() --requests--> inbox --step thread--> future
+          The thread alone touches the engine: it empties the inbox, steps, resolves futures on the
+          event loop.
+    GPU   AsyncLLM: the engine core runs in a process of its own, so tensor parallelism works and
+          Python's lock is free.
+
+Both are fed by many concurrent calls, and every request is one sample with its own seed: N
+candidates of a prompt share its prefix cache. If the engine dies, so does this process, at once and
+with code 1 (`os._exit`): a half-dead engine can only return wrong answers, and whoever started the
+process knows how to replace it.
+
+Three facts of vLLM 0.32 shape this file.
+- On CPU a seeded request crashes the engine when its prefill is chunked, so chunked prefill is off
+  there.
+- In a step that holds a request with `logprob_token_ids`, the top-K log-probabilities of every
+  other request are replaced by padding. `_Turns` keeps the two kinds of calls out of each other's
+  steps.
+- `logprobs` without `detokenize=False` turns every id into text at every step; text is made once,
+  at the end.
+"""
+
+import asyncio
+import itertools
+import logging
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from actors.config import ModelConfig
+from actors.engines.base import EngineRequest
+from actors.rendering import Renderer
+from actors.types import Completion, EngineError, ItemError
+
+logger = logging.getLogger(__name__)
+
+MIB = 1 << 20
+CPU_ARGS: dict[str, Any] = {
+    # Eager and an explicit KV size together skip profiling and warm-up.
+    "enforce_eager": True,
+    "kv_cache_memory_bytes": 512 * MIB,
+    # Cache hits are whole blocks: at the default of 128 a short shared prompt never hits.
+    "block_size": 32,
+    "enable_chunked_prefill": False,
+    "max_num_seqs": 64,
+}
+GPU_ARGS: dict[str, Any] = {"gpu_memory_utilization": 0.85}
+CPU_CONTEXT = 4096
+"""Longest default context on CPU: unchunked prefill needs a token budget as large as the
+context."""
+
+
+def environment(config: ModelConfig) -> dict[str, str]:
+    """Environment variables of the process that will host this engine; they must be set before
+    vLLM is imported.
+    """
+    env = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_PLUGINS": ""}
+    if config.gpus == 0:
+        threads = str(max(1, int(config.cpus)))
+        env |= {
+            # `enforce_eager` doesn't reach the compiled log-probability path, whose first batch
+            # takes half a minute.
+            "TORCHDYNAMO_DISABLE": "1",
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "OMP_NUM_THREADS": threads,
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
+    return env
+
+
+def engine_args(config: ModelConfig, directory: Path, model_context: int) -> dict[str, Any]:
+    """Arguments for vLLM: our defaults for the device, under what the config says."""
+    on_cpu = config.gpus == 0
+    context = config.context or (min(model_context, CPU_CONTEXT) if on_cpu else model_context)
+    args: dict[str, Any] = {
+        "model": str(directory),
+        "dtype": config.dtype,
+        "max_model_len": context,
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+        "seed": 0,
+        **(CPU_ARGS if on_cpu else GPU_ARGS),
+    }
+    if on_cpu:
+        args["max_num_batched_tokens"] = max(context, CPU_CONTEXT)
+    elif config.gpus > 1:
+        args |= {"tensor_parallel_size": int(config.gpus), "distributed_executor_backend": "mp"}
+    return args | config.args
+
+
+class VLLMEngine:
+    """See the module's docstring."""
+
+    def __init__(self, config: ModelConfig, *, directory: Path, renderer: Renderer) -> None:
+        from vllm import EngineArgs
+
+        from actors.models import context_length
+
+        args = engine_args(config, directory, context_length(directory))
+        self.prompts = renderer
+        self.context: int = args["max_model_len"]
+        self._turns = _Turns()
+        self._ids = itertools.count()
+        if config.gpus == 0:
+            self._core: _StepThread | _AsyncCore = _StepThread(EngineArgs(**args))
+        else:
+            self._core = _AsyncCore(args)
+
+    async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
+        """One single-sample vLLM request for each, all at once."""
+        kind = "top" if any(r.top_logprobs for r in requests) else "free"
+        async with self._turns.take(kind):
+            calls = [self._core.run(self._id(), r.prompt_ids, self._params(r)) for r in requests]
+            outputs = await asyncio.gather(*calls)
+        return [self._completion(*pair) for pair in zip(requests, outputs, strict=True)]
+
+    async def label_logprobs(
+        self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]
+    ) -> list[tuple[float, ...]]:
+        """One prefill for each prompt; its shared prefix is read from the cache."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        ids = list(label_ids)
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            logprob_token_ids=ids,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        async with self._turns.take("labels"):
+            calls = [self._core.run(self._id(), prompt, params.clone()) for prompt in prompts]
+            outputs = await asyncio.gather(*calls)
+        rows = [out.outputs[0].logprobs[0] for out, _ in outputs]
+        return [tuple(float(row[i].logprob) for i in ids) for row in rows]
+
+    async def close(self) -> None:
+        """Stop the engine's thread or processes."""
+        await self._core.close()
+
+    def _id(self) -> str:
+        return str(next(self._ids))
+
+    def _params(self, request: EngineRequest) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = request.sampling
+        greedy = request.seed is None
+        return SamplingParams(
+            temperature=0.0 if greedy else sampling.temperature,
+            top_p=1.0 if greedy else sampling.top_p,
+            top_k=0 if greedy else sampling.top_k,
+            repetition_penalty=sampling.repetition_penalty,
+            seed=request.seed,
+            max_tokens=min(sampling.max_tokens, self.context - len(request.prompt_ids)),
+            stop=list(sampling.stop),
+            stop_token_ids=list(self.prompts.stop_token_ids),
+            logprobs=request.top_logprobs,
+            # Stop strings are found in the text, so only they need text while tokens are made.
+            detokenize=bool(sampling.stop),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _completion(self, request: EngineRequest, output: tuple[Any, float]) -> Completion:
+        result, seconds = output
+        out = result.outputs[0]
+        ids = tuple(out.token_ids)
+        rows = out.logprobs
+        if len(rows) != len(ids) or out.finish_reason not in ("stop", "length"):
+            raise EngineError(
+                f"vLLM returned {len(rows)} log-probabilities for {len(ids)} tokens, finish reason "
+                f"{out.finish_reason!r}"
+            )
+        k = request.top_logprobs
+        return Completion(
+            text=out.text if request.sampling.stop else self.prompts.text(ids),
+            finish_reason=out.finish_reason,
+            prompt_tokens=len(request.prompt_ids),
+            token_ids=ids,
+            logprobs=tuple(float(row[i].logprob) for row, i in zip(rows, ids, strict=True)),
+            top_mean_logprobs=tuple(_top_mean(row, k) for row in rows) if k else (),
+            cached_tokens=result.num_cached_tokens or 0,
+            seconds=seconds,
+        )
+
+
+def _top_mean(row: Any, k: int) -> float:
+    """Mean log-probability of the k likeliest tokens; `row` may also hold the sampled one,
+    ranked below them.
+    """
+    top = [lp.logprob for lp in row.values() if lp.rank is not None and lp.rank <= k]
+    assert len(top) == k, "vLLM returned fewer top log-probabilities than asked for"
+    return math.fsum(top) / k
+
+
+class _Turns:
+    """Lets calls of kinds that don't disturb each other run together, the others in turn.
+
+    `top` and `labels` exclude each other; `free` calls run with either. A kind that waits closes
+    the door to newcomers of the other, so neither starves.
+    """
+
+    def __init__(self) -> None:
+        self._running = {"top": 0, "labels": 0}
+        self._waiting = {"top": 0, "labels": 0}
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def take(self, kind: str) -> AsyncIterator[None]:
+        if kind == "free":
+            yield
+            return
+        other = "labels" if kind == "top" else "top"
+        async with self._changed:
+            if self._running[kind] and self._waiting[other]:
+                # Others wait for our kind to drain: join the queue behind them instead of the
+                # running calls.
+                await self._changed.wait_for(
+                    lambda: not self._running[kind] or not self._waiting[other]
+                )
+            self._waiting[kind] += 1
+            try:
+                await self._changed.wait_for(lambda: not self._running[other])
+            finally:
+                self._waiting[kind] -= 1
+            self._running[kind] += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._running[kind] -= 1
+                self._changed.notify_all()
+
+
+class _StepThread:
+    """LLMEngine in this process. Invariant: after construction only the thread touches `engine`."""
+
+    def __init__(self, args: Any) -> None:
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self._engine = LLMEngine.from_engine_args(args)
+        self._inbox: queue.SimpleQueue[tuple[str, Sequence[int], Any, Any] | None] = (
+            queue.SimpleQueue()
+        )
+        self._waiting: dict[str, tuple[Any, float]] = {}
+        self._thread = threading.Thread(target=self._main, name="vllm-step", daemon=True)
+        self._thread.start()
+
+    async def run(self, request_id: str, ids: Sequence[int], params: Any) -> tuple[Any, float]:
+        """Submit one request; returns vLLM's output and the seconds it took."""
+        future: asyncio.Future[tuple[Any, float]] = asyncio.get_running_loop().create_future()
+        self._inbox.put((request_id, ids, params, future))
+        return await future
+
+    async def close(self) -> None:
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _main(self) -> None:
+        try:
+            while self._admit():
+                for output in self._engine.step():
+                    if output.finished:
+                        future, start = self._waiting.pop(output.request_id)
+                        self._resolve(future, (output, time.monotonic() - start))
+        except BaseException:
+            # The scheduler may be ahead of the worker now: nothing this engine says can be trusted.
+            logger.exception("the engine failed; ending its process")
+            logging.shutdown()
+            os._exit(1)
+
+    def _admit(self) -> bool:
+        """Take in what has arrived, waiting only when there is nothing to step. False: closed."""
+        while True:
+            try:
+                entry = self._inbox.get(block=not self._waiting)
+            except queue.Empty:
+                return True
+            if entry is None:
+                return False
+            request_id, ids, params, future = entry
+            try:
+                self._engine.add_request(request_id, {"prompt_token_ids": list(ids)}, params)
+            except ValueError as error:  # vLLM refused this request; the engine is unharmed.
+                self._resolve(future, ItemError("error", f"refused by vLLM: {error}"))
+                continue
+            self._waiting[request_id] = (future, time.monotonic())
+
+    @staticmethod
+    def _resolve(future: "asyncio.Future[Any]", value: Any) -> None:
+        def settle() -> None:
+            if future.done():
+                return
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)
+
+        future.get_loop().call_soon_threadsafe(settle)
+
+
+class _AsyncCore:
+    """AsyncLLM: the engine core is a process of its own."""
+
+    def __init__(self, args: dict[str, Any]) -> None:
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
+
+    async def run(self, request_id: str, ids: Sequence[int], params: Any) -> tuple[Any, float]:
+        """Submit one request; returns vLLM's output and the seconds it took."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        start = time.monotonic()
+        result = None
+        try:
+            prompt = {"prompt_token_ids": list(ids)}
+            async for output in self._engine.generate(prompt, params, request_id):
+                result = output
+        except EngineDeadError:
+            logger.exception("the engine core died; ending its process")
+            logging.shutdown()
+            os._exit(1)
+        except ValueError as error:
+            raise ItemError("error", f"refused by vLLM: {error}") from None
+        assert result is not None, "vLLM ended a request without an output"
+        return result, time.monotonic() - start
+
+    async def close(self) -> None:
+        self._engine.shutdown()

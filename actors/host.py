@@ -1,0 +1,138 @@
+"""One replica's side of a pool: an engine, the prompts it reads, and the calls that arrive.
+
+A host is plain Python; the cluster makes a Ray actor of it. Items come in, completions go out:
+rendering happens here, next to the tokenizer, so the driver never needs one. Whatever an engine
+raises leaves as one of our own errors, as text: a vLLM exception that is unpickled elsewhere would
+import vLLM there.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from actors.config import ModelConfig, Sampling
+from actors.engines import build
+from actors.engines.base import Engine, EngineRequest
+from actors.types import (
+    Completion,
+    ConfigError,
+    EngineError,
+    Item,
+    ItemError,
+    LilliputError,
+    Message,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostInfo:
+    """What a healthy host says of itself."""
+
+    pid: int
+    node: str
+    context: int
+    seconds: float
+    """From the process's first step to a loaded engine."""
+
+
+class Host:
+    """Hosts one engine. Build it, `start()` it once, then call it as often as you like,
+    concurrently.
+    """
+
+    def __init__(self, name: str, config: ModelConfig, life: int = 0) -> None:
+        self._name = name
+        self._config = config
+        self._life = life
+        self._engine: Engine | None = None
+
+    async def start(self) -> HostInfo:
+        """Load the engine. Raises ConfigError (the request is wrong) or EngineError (the engine
+        is).
+        """
+        begin = time.monotonic()
+        try:
+            self._engine = build(self._config, life=self._life)
+        except ConfigError:
+            raise
+        except (
+            Exception
+        ) as error:  # Anything at all may come out of an engine's start; it must leave as text.
+            raise EngineError(f"model {self._name!r} did not start: {_one_line(error)}") from None
+        return HostInfo(
+            pid=os.getpid(),
+            node=platform.node(),
+            context=self._engine.context,
+            seconds=time.monotonic() - begin,
+        )
+
+    async def generate(
+        self, item: Item, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int
+    ) -> list[Completion]:
+        """See `roles.Model.generate`."""
+        engine = self._loaded()
+        ids = tuple(engine.prompts.render(item.messages))
+        self._check_length(len(ids))
+        requests = [
+            EngineRequest(
+                prompt_ids=ids,
+                sampling=sampling,
+                seed=seed,
+                top_logprobs=top_logprobs,
+                item_id=item.id,
+                question=item.question,
+            )
+            for seed in seeds
+        ]
+        begin = time.monotonic()
+        completions = await self._guard(engine.generate(requests))
+        seconds = time.monotonic() - begin
+        return [c if c.seconds else replace(c, seconds=seconds) for c in completions]
+
+    async def label_logprobs(
+        self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
+    ) -> list[tuple[tuple[float, ...], int]]:
+        """See `roles.Model.label_logprobs`."""
+        engine = self._loaded()
+        rendered = [engine.prompts.render(messages) for messages in prompts]
+        for ids in rendered:
+            self._check_length(len(ids))
+        label_ids = engine.prompts.label_ids(labels, prompts[0])
+        rows = await self._guard(engine.label_logprobs(rendered, label_ids))
+        return [(row, len(ids)) for row, ids in zip(rows, rendered, strict=True)]
+
+    async def stop(self) -> None:
+        """Close the engine."""
+        if self._engine is not None:
+            await self._engine.close()
+            self._engine = None
+
+    def _loaded(self) -> Engine:
+        assert self._engine is not None, "start() the host first"
+        return self._engine
+
+    def _check_length(self, num_tokens: int) -> None:
+        context = self._loaded().context
+        if num_tokens >= context:
+            raise ItemError(
+                "too_long",
+                f"the prompt has {num_tokens} tokens; model {self._name!r} reads at most {context}",
+            )
+
+    async def _guard(self, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except LilliputError:
+            raise
+        except Exception as error:  # Engines raise what they like; nothing of theirs may leave.
+            raise EngineError(f"model {self._name!r}: {_one_line(error)}") from None
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:600]}"

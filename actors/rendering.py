@@ -1,0 +1,226 @@
+"""Messages to token ids, once, by the model's own tokenizer and chat template.
+
+    messages --template--> text --tokenizer, no special tokens added--> ids --audit--> engine
+
+Engines get the ids. Nothing downstream adds, strips or cuts a token, so BOS is counted here and
+nowhere else.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from actors.types import ConfigError, Message
+
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|eom_id|>")
+"""Tokens that end a turn in known templates; they stop a completion where the template has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a prompt looks like to the model."""
+
+    template: str
+    """`chat` or `none`."""
+    text: str
+    """The ids decoded again, special tokens included."""
+    ids: tuple[int, ...]
+    num_bos: int
+    first_ids: tuple[tuple[int, str], ...]
+    """The first ten ids, each with its token."""
+
+
+class Renderer:
+    """One tokenizer with one template setting. Loading it takes a second or more.
+
+    Raises ConfigError when the tokenizer or its template can't be read.
+    """
+
+    def __init__(self, directory: Path, template: Literal["auto", "none"] = "auto") -> None:
+        from transformers import AutoTokenizer
+
+        self._directory = directory
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                str(directory), local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"can't load the tokenizer in {directory}: {error}") from error
+        self._template = "" if template == "none" else self._own_template()
+        self._bos_id: int | None = self._tokenizer.bos_token_id
+        self._adds_bos = self._bos_id is not None and self._encode("a", special=True)[:1] == [
+            self._bos_id
+        ]
+
+    def _own_template(self) -> str:
+        if not self._tokenizer.chat_template:
+            return ""
+        try:
+            return str(self._tokenizer.get_chat_template())
+        except ValueError as error:
+            raise ConfigError(
+                f"{self._directory} has several chat templates and no default; "
+                f"name one `default` in tokenizer_config.json, or set template: none"
+            ) from error
+
+    @property
+    def template_name(self) -> Literal["chat", "none"]:
+        """`chat`: the tokenizer's own template. `none`: plain text."""
+        return "chat" if self._template else "none"
+
+    @property
+    def template_hash(self) -> str:
+        """sha-256 of the template's text; "" without one."""
+        return hashlib.sha256(self._template.encode()).hexdigest() if self._template else ""
+
+    @property
+    def pad_id(self) -> int:
+        """A token for masked positions; which one doesn't matter."""
+        return int(self._tokenizer.pad_token_id or 0)
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """The model's own end tokens, sorted.
+
+        Those of the generation config, the config and the tokenizer, and where the chat template is
+        used, the end of a turn that it writes.
+        """
+        ids = {self._tokenizer.eos_token_id} - {None}
+        for name in ("generation_config.json", "config.json"):
+            path = self._directory / name
+            if path.is_file():
+                eos = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+                ids |= set(eos) if isinstance(eos, list) else {eos} - {None}
+        vocabulary = self._tokenizer.get_vocab()
+        ids |= {vocabulary[end] for end in TURN_ENDS if end in self._template and end in vocabulary}
+        return tuple(sorted(ids))
+
+    def render(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of the prompt, up to where the answer begins. [T]
+
+        With a template: as it says, generation prompt included. Without: the contents joined by
+        blank lines, after BOS if the tokenizer itself adds one.
+        Raises ConfigError for messages that the template refuses, an empty prompt and a wrong
+        number of BOS.
+        """
+        text = self._text(messages)
+        ids = self._prompt_ids(text)
+        self._audit(text, ids)
+        return ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of generated ids, without special tokens."""
+        return str(
+            self._tokenizer.decode(
+                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def raw_text(self, ids: Sequence[int]) -> str:
+        """The text of any ids, special tokens included."""
+        return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
+    def bos_count(self, ids: Sequence[int]) -> int:
+        """How many BOS tokens the ids start with."""
+        count = 0
+        while count < len(ids) and ids[count] == self._bos_id:
+            count += 1
+        return count
+
+    def label_ids(self, labels: Sequence[str], messages: Sequence[Message]) -> list[int]:
+        """The one token with which each label continues the rendered prompt. [label]
+
+        Without a template, a label follows a prompt that doesn't end in white space after a space:
+        `Answer:` is continued by ` Yes`.
+        Raises ConfigError when a label is not one token or two labels share theirs.
+        """
+        text = self._text(messages)
+        prompt = self._prompt_ids(text)
+        gap = "" if self._template or text[-1:].isspace() else " "
+        ids: list[int] = []
+        for label in labels:
+            whole = self._prompt_ids(text + gap + label)
+            if whole[:-1] != prompt:
+                tokens = self._tokenizer.convert_ids_to_tokens(self._encode(gap + label))
+                raise ConfigError(
+                    f"label {label!r} must be one token after the prompt; {self._directory.name} "
+                    f"reads it as {tokens}; choose another label"
+                )
+            ids.append(whole[-1])
+        if len(set(ids)) < len(ids):
+            raise ConfigError(f"labels {list(labels)} share a token; choose others")
+        return ids
+
+    def preview(self, messages: Sequence[Message]) -> Preview:
+        """What `render` makes of the messages, for people to read. Raises as `render` does."""
+        ids = self.render(messages)
+        first = ids[:10]
+        return Preview(
+            template=self.template_name,
+            text=self.raw_text(ids),
+            ids=tuple(ids),
+            num_bos=self.bos_count(ids),
+            first_ids=tuple(zip(first, self._tokenizer.convert_ids_to_tokens(first), strict=True)),
+        )
+
+    def _text(self, messages: Sequence[Message]) -> str:
+        if not self._template:
+            return "\n\n".join(message.content for message in messages)
+        from jinja2 import TemplateError
+
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    turns, chat_template=self._template, add_generation_prompt=True, tokenize=False
+                )
+            )
+        except TemplateError as error:
+            raise ConfigError(
+                f"the chat template of {self._directory.name} refuses roles "
+                f"{[m.role for m in messages]}: {error}"
+            ) from error
+
+    def _prompt_ids(self, text: str) -> list[int]:
+        ids = self._encode(text)
+        if not self._template and self._adds_bos:
+            assert self._bos_id is not None
+            return [self._bos_id, *ids]
+        return ids
+
+    def _encode(self, text: str, *, special: bool = False) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _audit(self, text: str, ids: Sequence[int]) -> None:
+        """As many BOS as meant: what the template writes, or the one that the tokenizer adds.
+
+        Two are never meant: a model has not seen that, and answers worse without a word.
+        """
+        if not ids:
+            raise ConfigError("the prompt is empty; a prompt needs at least one token")
+        bos = self._tokenizer.bos_token
+        if self._template:
+            wanted = 1 if bos and text.startswith(bos) else 0
+        else:
+            wanted = int(self._adds_bos)
+        got = self.bos_count(ids)
+        if got != wanted:
+            raise ConfigError(
+                f"the prompt starts with {got} BOS tokens ({bos}), wanted {wanted}; take BOS out "
+                f"of the messages or correct the chat template of {self._directory.name}"
+            )
+
+
+def count_tokens(
+    directory: Path, template: Literal["auto", "none"], prompts: Sequence[Sequence[Message]]
+) -> list[int]:
+    """The number of tokens of each rendered prompt. [prompt]
+
+    Meant for a child process: it loads the tokenizer, which may import torch.
+    Raises ConfigError as `Renderer` does.
+    """
+    renderer = Renderer(directory, template)
+    return [len(renderer.render(messages)) for messages in prompts]

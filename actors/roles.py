@@ -1,0 +1,56 @@
+"""The capabilities that pipelines ask for. They say what, never where.
+
+Model      hosted weights: generate, log-probabilities of labels   cluster.pool, test fakes
+Generator  item -> candidates                                      actors.generator
+Scorer     item, candidates -> one score each                      actors.scorers
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from actors.config import Sampling
+from actors.types import Candidate, Completion, Item, Message, Score
+
+
+class Model(Protocol):
+    """One set of hosted weights, wherever it lives."""
+
+    name: str
+    """The key under `models:`; candidates carry it as their member."""
+
+    async def generate(
+        self, item: Item, *, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int = 0
+    ) -> list[Completion]:
+        """One completion for each seed, in order; the seed None decodes greedily.
+
+        Raises ItemError (`too_long` when the prompt leaves no room in the context), EngineError.
+        """
+        ...
+
+    async def label_logprobs(
+        self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
+    ) -> list[tuple[tuple[float, ...], int]]:
+        """For each prompt: log P(label | prompt) of each one-token label (nats), and the prompt's
+        tokens.
+
+        Raises ConfigError when a label is not one token, ItemError, EngineError.
+        """
+        ...
+
+
+class Generator(Protocol):
+    """Draws candidates."""
+
+    async def generate(
+        self, item: Item, *, n: int, sampling: Sampling, greedy: bool = False
+    ) -> list[Candidate]:
+        """N draws in the order of their index, after the greedy candidate if that is asked for."""
+        ...
+
+
+class Scorer(Protocol):
+    """Says how good each candidate is."""
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """One score for each candidate, in order."""
+        ...

@@ -1,0 +1,162 @@
+"""Scorers that need no weights of their own.
+
+mean_logprob     how likely the model found its own text, per token
+self_certainty   how far each next-token distribution was from flat
+p_true           the hosted weights, asked whether the answer is right
+recorded         a score that came with a replayed candidate
+"""
+
+import math
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from actors.config import Scale, ScorerConfig
+from actors.roles import Model, Scorer
+from actors.types import Candidate, ConfigError, Item, Message, Score
+
+P_TRUE_PROMPT = (
+    "Question:\n{question}\n\nProposed answer:\n{answer}\n\n"
+    "Is the proposed answer right? Reply with {yes} or {no} only."
+)
+"""After Kadavath et al. 2022 (2207.05221, section 3.2): the model judges its own sample, one at
+a time."""
+
+
+class MeanLogprob:
+    """Mean log-probability of the candidate's own tokens, nats per token, at temperature 1.
+
+    The mean and not the sum: a sum prefers short texts (2407.10457 and others use either; this one
+    is stated).
+    """
+
+    def __init__(self, config: ScorerConfig, model: Model | None) -> None:
+        pass
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """No verdict for a candidate whose tokens or log-probability are unknown."""
+        return [
+            Score(value=None if c.logprob is None or not c.tokens else c.logprob / c.tokens)
+            for c in candidates
+        ]
+
+
+class SelfCertainty:
+    """Mean over tokens of -(1/K) sum_j log(K p_j) over the K likeliest next tokens.
+
+    With K the whole vocabulary this is the KL divergence of the next-token distribution from the
+    uniform one, the self-certainty of Kang et al. 2025 (2502.18581, eq. 6). Engines return the K
+    likeliest tokens only, so this is its truncated form (Fu et al. 2025, 2508.15260, eq. 2, up to
+    the constant log K). Higher is more certain.
+    """
+
+    def __init__(self, config: ScorerConfig, model: Model | None) -> None:
+        pass
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """No verdict for a candidate that came without its top log-probabilities."""
+        return [Score(value=c.certainty) for c in candidates]
+
+
+class PTrue:
+    """P(yes) / (P(yes) + P(no)) after the question, the candidate's text and the question whether
+    it is right.
+
+    Parts: log P(yes), log P(no). The text is quoted as data; it can't end the prompt's turn, since
+    it is rendered through the chat template like any other content.
+    """
+
+    def __init__(self, config: ScorerConfig, model: Model | None) -> None:
+        assert model is not None, "check_scorer lets no p_true pass without a model"
+        self._model = model
+        self._prompt = config.prompt or P_TRUE_PROMPT
+        self._labels = config.labels
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """One call for all candidates of the item: they share the question's prefill."""
+        yes, no = self._labels
+        # str.replace and not str.format: questions and answers hold braces.
+        head = self._prompt.replace("{yes}", yes).replace("{no}", no)
+        prompts = [
+            (Message(role="user", content=_fill(head, question=item.question, answer=c.text)),)
+            for c in candidates
+        ]
+        rows = await self._model.label_logprobs(prompts, self._labels)
+        return [self._score(logprobs, prompt_tokens) for logprobs, prompt_tokens in rows]
+
+    @staticmethod
+    def _score(logprobs: tuple[float, ...], prompt_tokens: int) -> Score:
+        yes, no = logprobs
+        value = 1.0 / (1.0 + math.exp(min(700.0, no - yes)))
+        return Score(value=value, parts=(yes, no), prompt_tokens=prompt_tokens, tokens=1)
+
+
+class Recorded:
+    """The score of that name that a replayed candidate came with; no verdict where it has none."""
+
+    def __init__(self, config: ScorerConfig, model: Model | None) -> None:
+        assert config.field is not None, "check_scorer lets no recorded pass without a field"
+        self._field = config.field
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """Looked up, not computed."""
+        return [Score(value=dict(c.recorded_scores).get(self._field)) for c in candidates]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerSpec:
+    """A scorer by name: how it is made, and what its values are."""
+
+    make: Callable[[ScorerConfig, Model | None], Scorer]
+    scale: Scale
+    summary: str
+    needs: tuple[str, ...] = ()
+    """Fields of ScorerConfig that must be set."""
+
+
+SCORERS: Mapping[str, ScorerSpec] = {
+    "mean_logprob": ScorerSpec(
+        make=MeanLogprob, scale="logprob", summary="mean log-probability per generated token"
+    ),
+    "self_certainty": ScorerSpec(
+        make=SelfCertainty,
+        scale="softmax",
+        summary="distance of the next-token distributions from flat",
+    ),
+    "p_true": ScorerSpec(
+        make=PTrue,
+        scale="probability",
+        summary="the hosted weights asked whether the answer is right",
+        needs=("model",),
+    ),
+    "recorded": ScorerSpec(
+        make=Recorded,
+        scale="softmax",
+        needs=("field",),
+        summary="a score that came with a replayed candidate",
+    ),
+}
+
+
+def check_scorer(name: str, config: ScorerConfig, models: Container[str]) -> None:
+    """Refuse a scorer that can't work. Raises ConfigError for kind, model and field."""
+    where = f"roles.scorers.{name}"
+    if config.kind not in SCORERS:
+        raise ConfigError(f"{where}: unknown scorer {config.kind!r}; known: {', '.join(SCORERS)}")
+    if config.model is not None and config.model not in models:
+        raise ConfigError(f"{where}: there is no model {config.model!r} under models")
+    for key in SCORERS[config.kind].needs:
+        if getattr(config, key) is None:
+            raise ConfigError(f"{where}: kind {config.kind!r} needs {key}")
+
+
+def make_scorer(name: str, config: ScorerConfig, models: Mapping[str, Model]) -> Scorer:
+    """Build the scorer that the config calls `name`. Raises ConfigError as `check_scorer` does."""
+    check_scorer(name, config, models)
+    model = None if config.model is None else models[config.model]
+    return SCORERS[config.kind].make(config, model)
+
+
+def _fill(template: str, *, question: str, answer: str) -> str:
+    head, found, tail = template.partition("{answer}")
+    filled = head.replace("{question}", question)
+    return filled + answer + tail.replace("{question}", question) if found else filled

@@ -1,0 +1,143 @@
+"""What crosses the boundaries: items, completions, candidates, scores, and the few errors that have
+names.
+
+Everything here is frozen, picklable and made of plain Python values, so that nothing of an engine's
+own classes ever leaves the actor that hosts it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Decoding = Literal["greedy", "sample"]
+"""`greedy` is the one candidate at temperature 0; `sample` is a draw."""
+
+FinishReason = Literal["stop", "length"]
+"""`stop`: an end token or a stop string; `length`: cut by `max_tokens` or by the context."""
+
+
+class LilliputError(Exception):
+    """Base of the errors that carry a message for the user: wanted, got, do this."""
+
+
+class ConfigError(LilliputError, ValueError):
+    """The request can't be carried out as written: config, file, data set or name. Exit code 2."""
+
+
+class EngineError(LilliputError, RuntimeError):
+    """An engine or the cluster failed, through no fault of one item. Exit code 4."""
+
+
+class ItemError(LilliputError):
+    """One item can't be answered; the run goes on and records `kind` and the message on that
+    item.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        """`too_long`, `error`, `timed_out`, ..."""
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn: `Message(role="user", content="What is 2 + 3?")`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One question, ready to be asked.
+
+    Item(id="gsm8k-17", task="gsm8k", question="What is 2 + 3?", reference="5",
+         messages=(Message(role="user", content="What is 2 + 3? End with '#### <number>'."),))
+    """
+
+    id: str
+    """Unique in its task and stable over runs: it never depends on order, shards or replicas."""
+    task: str
+    messages: tuple[Message, ...]
+    """The whole prompt, few-shot turns included. Engines get its token ids, rendered once."""
+    question: str
+    """The bare question, without instructions or shots: what judges and `p_true` quote."""
+    reference: str
+    """The gold answer in canonical form, as `Task.grade` compares it."""
+    choices: tuple[str, ...] = ()
+    group: str = ""
+    """Items that share a passage or a template share a group: errors are clustered by it. Empty:
+    the item itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What an engine returns for one prompt and one seed."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    token_ids: tuple[int, ...] = ()
+    """Generated tokens, the end token included. Empty where an engine replays text."""
+    logprobs: tuple[float, ...] = ()
+    """Log-probability (nats) of each generated token at temperature 1, before penalties and
+    truncation. [T]"""
+    top_mean_logprobs: tuple[float, ...] = ()
+    """Mean log-probability of the `top_logprobs` likeliest tokens at each position; empty unless
+    asked for. [T]"""
+    cached_tokens: int = 0
+    """Prompt tokens whose prefill was reused."""
+    seconds: float = 0.0
+    num_tokens: int | None = None
+    """Set where tokens were counted elsewhere (replay); otherwise `len(token_ids)`."""
+    logprob: float | None = None
+    """Set where the sum was recorded elsewhere (replay); otherwise `sum(logprobs)`."""
+    recorded_scores: tuple[tuple[str, float], ...] = ()
+    """Scores that came with a replayed candidate, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One draw for one item, as a generator returns it and scorers see it.
+
+    Candidate(index=3, member="small", decoding="sample", text="... #### 5", finish_reason="stop",
+              prompt_tokens=41, tokens=27, logprob=-9.3, seed=1840700269, seconds=0.8)
+    """
+
+    index: int
+    """0, 1, ... N-1 among the draws; the greedy candidate has index -1."""
+    member: str
+    decoding: Decoding
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    tokens: int | None
+    """Generated tokens; None where a replayed source doesn't say."""
+    logprob: float | None
+    """Sum over the generated tokens, nats; None where a replayed source doesn't say."""
+    seed: int | None
+    """None for greedy decoding and replays."""
+    seconds: float
+    certainty: float | None = None
+    """Mean over tokens of -(1/K) sum over the K likeliest tokens of log(K p); None unless asked
+    for."""
+    recorded_scores: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a scorer says of one candidate: `Score(value=0.93, parts=(-0.07, -2.7),
+    prompt_tokens=88)`.
+    """
+
+    value: float | None
+    """Higher is better. None: no verdict, which is never a zero."""
+    parts: tuple[float, ...] = ()
+    """What the value was made of, in an order that the scorer documents."""
+    prompt_tokens: int = 0
+    """Prompt tokens read to make this score: its compute cost."""
+    tokens: int = 0
+    """Tokens generated to make this score."""

@@ -1,0 +1,112 @@
+"""Everything that touches Ray, and the only file that imports it.
+
+A replica is one async Ray actor around a `Host`. Ray restarts and retries nothing: the pool does,
+since only it knows which calls an actor held. Ray's errors stop here; callers see ReplicaDied or
+what the host itself raised.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from actors.config import ModelConfig
+from actors.engines import environment
+from actors.host import Host
+from actors.types import EngineError, LilliputError
+from cluster.config import ClusterConfig
+from cluster.pool import ReplicaDied
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray would otherwise hide the devices from an actor that asks for none, by an empty
+# CUDA_VISIBLE_DEVICES: what a CPU actor wants anyway, and Ray says at each start that this will
+# change.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+import ray.exceptions
+
+MAX_CONCURRENT_CALLS = 10_000
+"""Of one actor. The pool bounds what is in flight; this must only not be the smaller number."""
+
+
+@contextlib.contextmanager
+def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
+    """Join or start Ray; yields the resources that are free. Raises EngineError when there is no
+    cluster there.
+    """
+    try:
+        ray.init(
+            address=config.address,
+            num_cpus=None if config.address else config.cpus,
+            num_gpus=None if config.address else config.gpus,
+            include_dashboard=None if config.address else False,
+            configure_logging=True,
+            logging_level="ERROR",
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = config.address or "this machine"
+        raise EngineError(
+            f"Ray on {where} can't be reached: {' '.join(str(error).split())[:300]}"
+        ) from None
+    try:
+        yield dict(ray.available_resources())
+    finally:
+        ray.shutdown()
+
+
+def machine_resources(config: ClusterConfig) -> dict[str, float]:
+    """What an embedded Ray would hand out on this machine, under Ray's names, without starting
+    it.
+    """
+    gpus = config.gpus
+    if gpus is None:
+        from ray._private.accelerators import get_accelerator_manager_for_resource
+
+        gpus = get_accelerator_manager_for_resource("GPU").get_current_node_num_accelerators()
+    from ray._private.utils import get_num_cpus, get_system_memory
+
+    cpus = config.cpus or get_num_cpus()
+    return {"CPU": float(cpus), "GPU": float(gpus), "memory": 0.7 * get_system_memory()}
+
+
+class RayReplica:
+    """One actor, as `pool.Replica`."""
+
+    def __init__(self, name: str, config: ModelConfig, life: int) -> None:
+        memory = {} if config.memory_gib is None else {"memory": int(config.memory_gib * 2**30)}
+        actor = ray.remote(Host).options(
+            num_cpus=config.cpus,
+            num_gpus=config.gpus,
+            max_concurrency=MAX_CONCURRENT_CALLS,
+            max_restarts=0,
+            max_task_retries=0,
+            runtime_env={"env_vars": environment(config)},
+            **memory,
+        )
+        self._actor = actor.remote(name, config, life)
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """See `pool.Replica.call`."""
+        try:
+            return await getattr(self._actor, method).remote(*args)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, LilliputError):
+                raise cause from None
+            raise EngineError(f"{method} failed: {' '.join(str(cause).split())[:600]}") from None
+        except ray.exceptions.RayActorError as error:
+            raise ReplicaDied(_first_line(error)) from None
+        except ray.exceptions.RayError as error:
+            raise ReplicaDied(f"{type(error).__name__}: {_first_line(error)}") from None
+
+    def kill(self) -> None:
+        """See `pool.Replica.kill`."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(self._actor, no_restart=True)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

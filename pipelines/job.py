@@ -1,0 +1,198 @@
+"""A job: a run config with everything looked up and checked that can be, before any model loads.
+
+`prepare` is what `validate`, `--dry-run` and `run` share. What it lets through may still fail on
+the cluster, but never for a name, a type, a file or a row that could have been refused here.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from actors import engines
+from actors.config import ModelConfig, parse
+from actors.models import fingerprint, resolve
+from actors.roles import Generator, Model, Scorer
+from actors.scorers import SCORERS, check_scorer, make_scorer
+from actors.types import ConfigError, Item
+from pipelines import rank
+from pipelines.base import load_method, needed_roles
+from pipelines.config import RunConfig
+from pipelines.methods.votes import WeightKind
+from pipelines.tasks import load_task
+from pipelines.tasks.base import Task
+from results.store import Manifest
+
+PLACEMENT = (
+    "replicas",
+    "cpus",
+    "gpus",
+    "memory_gib",
+    "in_flight",
+    "max_restarts",
+    "call_timeout",
+    "start_timeout",
+)
+"""Fields of a model that say where and how fast, not what: a run may go on with other values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """A slice of a task's items that is committed whole."""
+
+    id: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A checked run."""
+
+    config: RunConfig
+    task: Task
+    method: Any
+    method_config: Any
+    identity: Mapping[str, Any]
+    """All that decides results, as plain data: a run directory goes on only under the same
+    identity."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the identity."""
+        return Manifest(identity=dict(self.identity)).digest
+
+    @property
+    def scales(self) -> dict[str, WeightKind]:
+        """How each scorer's values become voting weights."""
+        scorers = self.config.roles.scorers
+        return {name: s.scale or SCORERS[s.kind].scale for name, s in scorers.items()}
+
+    @property
+    def shard_size(self) -> int:
+        """Items per shard: fixed by the config and the data."""
+        return self.config.shard_size or max(16, min(1024, -(-self.task.num_items // 256)))
+
+    @property
+    def num_shards(self) -> int:
+        """Shards of the whole task."""
+        return -(-self.task.num_items // self.shard_size)
+
+    def shards(self) -> Iterator[Shard]:
+        """All shards, lazily, in order. Raises ConfigError at a bad row."""
+        items = self.task.items()
+        for index in range(self.num_shards):
+            yield Shard(id=self.shard_id(index), items=tuple(islice(items, self.shard_size)))
+
+    def shard_id(self, index: int) -> str:
+        """Of the plan, never of replicas, time or actors."""
+        text = f"{self.digest}|{index}|{self.shard_size}"
+        return f"{index:06d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def prepare(config: RunConfig) -> Job:
+    """Look up and check everything. Raises ConfigError."""
+    method = load_method(config.pipeline.get("name"))
+    settings = {key: value for key, value in config.pipeline.items() if key != "name"}
+    method_config = parse(method.Config, settings, "pipeline")
+    _check_roles(config, method, method_config)
+    for name, model in config.models.items():
+        engines.check(name, model)
+    models = {name: _model_identity(name, model) for name, model in config.models.items()}
+    task = load_task(config.task)
+    if config.pipeline["name"] == "rank":
+        _check_rankers(config, method_config)
+    identity = {
+        "task": config.task,
+        "fingerprint": task.fingerprint,
+        "pipeline": {"name": config.pipeline["name"], **method_config.model_dump(mode="json")},
+        "models": models,
+        "roles": config.roles.model_dump(mode="json"),
+        "seed": config.seed,
+        "shard_size": config.shard_size,
+    }
+    return Job(
+        config=config, task=task, method=method, method_config=method_config, identity=identity
+    )
+
+
+def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
+    """A job that only grades and ranks what an earlier run drew: no model or data file is needed.
+
+    Its identity is the earlier one with the grading and ranking settings of `config`. Raises
+    ConfigError.
+    """
+    method = load_method(config.pipeline.get("name"))
+    settings = {key: value for key, value in config.pipeline.items() if key != "name"}
+    method_config = parse(method.Config, settings, "pipeline")
+    _check_rankers(config, method_config)
+    task = load_task(config.task, grading_only=True)
+    changed = {
+        "task": config.task,
+        "pipeline": {"name": config.pipeline["name"], **method_config.model_dump(mode="json")},
+    }
+    return Job(
+        config=config,
+        task=task,
+        method=method,
+        method_config=method_config,
+        identity={**identity, **changed},
+    )
+
+
+def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
+    """The roles that the method asks for, made of hosted models."""
+    from actors.generator import ModelGenerator
+
+    roles = job.config.roles
+    tops = [s.top for s in roles.scorers.values() if s.kind == "self_certainty"]
+    generator: Generator = ModelGenerator(
+        models[roles.generator], seed=job.config.seed, top_logprobs=max(tops, default=0)
+    )
+    scorers: dict[str, Scorer] = {
+        name: make_scorer(name, scorer, models) for name, scorer in roles.scorers.items()
+    }
+    bound = {"generator": generator, "scorers": scorers}
+    return {name: bound[name] for name in needed_roles(job.method)}
+
+
+def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
+    roles, there = config.roles, ", ".join(config.models)
+    if roles.generator not in config.models:
+        raise ConfigError(
+            f"roles.generator: no model {roles.generator!r} under models; there are: {there}"
+        )
+    for name, scorer in roles.scorers.items():
+        check_scorer(name, scorer, config.models)
+    tops = {s.top for s in roles.scorers.values() if s.kind == "self_certainty"}
+    if len(tops) > 1:
+        raise ConfigError(
+            f"roles.scorers: all self_certainty scorers need the same top, got {tops}"
+        )
+    missing = set(needed_roles(method)) - {"generator", "scorers"}
+    if missing:
+        raise ConfigError(
+            f"pipeline {config.pipeline['name']} needs roles that can't be bound: {missing}"
+        )
+
+
+def _check_rankers(config: RunConfig, method_config: rank.Config) -> None:
+    for ranker in method_config.rankers:
+        scorer = rank.scorer_of(ranker)
+        if scorer is not None and scorer not in config.roles.scorers:
+            bound = ", ".join(config.roles.scorers) or "none"
+            raise ConfigError(
+                f"pipeline.rankers: {ranker!r} needs the scorer {scorer!r}; this config binds "
+                f"{bound}; add roles.scorers.{scorer}"
+            )
+
+
+def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:
+    """What decides a model's output: its settings without placement, and what its files say they
+    are.
+    """
+    identity = model.model_dump(mode="json", exclude=set(PLACEMENT))
+    if engines.engine_spec(model.engine).weights:
+        identity["files"] = fingerprint(resolve(model).path)
+    return identity

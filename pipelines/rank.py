@@ -1,0 +1,237 @@
+"""Rank: draw N candidates once, then let every ranker choose from the same pool.
+
+    item -> generator --greedy + N draws--> scorers --scores[S][N]--> | graded by the task | -->
+    rankers
+
+Rankers are names in RANKERS; `best_of:NAME` and `weighted:NAME` read the scorer that roles.scorers
+calls NAME. Every figure for k < N is the exact average over all k-subsets of the same N draws
+(methods/estimators.py), so methods are compared on the same draws at the same compute. Greedy
+decoding is one candidate of its own and never among the draws.
+
+Sources: best-of-N and greedy against sampling, Song et al. 2024 (2407.10457); majority, Wang et al.
+2023 (2203.11171); weighted votes, Li et al. 2023 (2206.02336); pass@k for the oracle, Chen et al.
+2021 (2107.03374).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field, model_validator
+
+from actors.config import Sampling, StrictConfig
+from actors.roles import Generator, Scorer
+from actors.types import ConfigError, Item, Score
+from pipelines.base import Solution
+from pipelines.methods import estimators, votes
+from pipelines.methods.votes import WeightKind
+from results.schema import AnswerRecord, CandidateRecord
+
+
+class Config(StrictConfig):
+    """Under `pipeline:` with `name: rank`."""
+
+    n: int = Field(16, ge=1)
+    """Candidates drawn per item."""
+    ks: tuple[int, ...] = ()
+    """Draw sizes to report; empty: 1, 2, 4, ... and n."""
+    greedy: bool = True
+    """Decode each item greedily as well: the baseline that every method is compared with."""
+    sampling: Sampling = Sampling()
+    """Handed to the generator unchanged."""
+    rankers: tuple[str, ...] = ("first", "majority", "oracle")
+    """Names in RANKERS, with `:SCORER` where the ranker reads one."""
+
+    @model_validator(mode="after")
+    def _sizes_and_names(self) -> "Config":
+        for k in self.ks:
+            if not 1 <= k <= self.n:
+                raise ConfigError(f"ks: wanted draw sizes from 1 to n = {self.n}, got {k}")
+        for ranker in self.rankers:
+            name, colon, _ = ranker.partition(":")
+            if name not in RANKERS:
+                raise ConfigError(
+                    f"rankers: unknown ranker {ranker!r}; known: {', '.join(names())}"
+                )
+            if RANKERS[name].scored != bool(colon):
+                form = f"{name}:SCORER" if RANKERS[name].scored else name
+                raise ConfigError(f"rankers: wanted {form!r}, got {ranker!r}")
+        return self
+
+    @property
+    def draw_sizes(self) -> tuple[int, ...]:
+        """The k of every curve, ascending."""
+        if self.ks:
+            return tuple(sorted(set(self.ks)))
+        powers = [2**i for i in range(self.n.bit_length()) if 2**i < self.n]
+        return (*powers, self.n)
+
+
+async def solve(
+    item: Item, config: Config, *, generator: Generator, scorers: Mapping[str, Scorer]
+) -> Solution:
+    """Draw and score one item. Errors rise to the runner, which records them on the item."""
+    candidates = await generator.generate(
+        item, n=config.n, sampling=config.sampling, greedy=config.greedy
+    )
+    draws = [c for c in candidates if c.decoding == "sample"]
+    unasked: list[Score | None] = [None] * (len(candidates) - len(draws))
+    scores = {
+        name: (*unasked, *await scorer.score(item, draws)) for name, scorer in scorers.items()
+    }
+    return Solution(candidates=tuple(candidates), scores=scores)
+
+
+def answers(
+    candidates: Sequence[CandidateRecord],
+    config: Config,
+    *,
+    metrics: Sequence[str],
+    scales: Mapping[str, WeightKind],
+) -> tuple[AnswerRecord, ...]:
+    """Every ranker's answer for every metric and draw size, from the same graded candidates.
+
+    `scales` says how each scorer's values become voting weights (`votes.positive_weights`).
+    """
+    rows = [row for c in candidates if c.decoding == "greedy" for row in _greedy(c)]
+    pool = [c for c in candidates if c.decoding == "sample"]
+    for metric in metrics:
+        for ranker in config.rankers:
+            draws = _draws(pool, metric, ranker, scales)
+            rows += _curve(ranker, metric, draws, pool, config.draw_sizes)
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """The N draws of one item as a ranker sees them. All sequences have length N."""
+
+    answers_N: Sequence[str | None]
+    gold_N: Sequence[float]
+    """Credit under the metric."""
+    scores_N: Sequence[float | None]
+    """Of the ranker's scorer; all None without one."""
+    weights_N: Sequence[float | None]
+    """The scores as positive voting weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranker:
+    """How a method chooses."""
+
+    estimate: Callable[[Draws, int], estimators.Estimate]
+    """Expected credit of its choice from a random k-subset."""
+    pick: Callable[[Draws], int | None]
+    """Position of its choice from all N; None: it has no answer."""
+    scored: bool
+    """It reads a scorer, named after the colon."""
+    summary: str
+    more_helps: bool = True
+    """False: it reads one draw however many there are, so its curve is the point k = 1."""
+
+
+RANKERS: Mapping[str, Ranker] = {
+    "first": Ranker(
+        estimate=lambda d, k: estimators.Estimate(math.fsum(d.gold_N) / len(d.gold_N)),
+        pick=lambda d: votes.first(d.answers_N),
+        scored=False,
+        more_helps=False,
+        summary="the first draw: what one sample is worth",
+    ),
+    "majority": Ranker(
+        estimate=lambda d, k: estimators.majority_at_k(d.answers_N, d.gold_N, k),
+        pick=lambda d: votes.majority(d.answers_N),
+        scored=False,
+        summary="the most frequent answer; draws without an answer don't vote; ties are shared",
+    ),
+    "best_of": Ranker(
+        estimate=lambda d, k: estimators.best_of_k(d.scores_N, d.gold_N, k),
+        pick=lambda d: votes.best_of(d.scores_N),
+        scored=True,
+        summary="the draw with the highest score",
+    ),
+    "weighted": Ranker(
+        estimate=lambda d, k: estimators.weighted_majority_at_k(
+            d.answers_N, d.weights_N, d.gold_N, k
+        ),
+        pick=lambda d: votes.weighted(d.answers_N, d.weights_N),
+        scored=True,
+        summary="the answer with the largest sum of scores",
+    ),
+    "oracle": Ranker(
+        estimate=lambda d, k: estimators.best_of_k(d.gold_N, d.gold_N, k),
+        pick=lambda d: votes.oracle(d.gold_N),
+        scored=False,
+        summary="the best draw, known only to the grader: the room that a ranker has (pass@k)",
+    ),
+}
+
+
+def names() -> list[str]:
+    """How each ranker is written in a config."""
+    return [f"{name}:SCORER" if ranker.scored else name for name, ranker in RANKERS.items()]
+
+
+def scorer_of(ranker: str) -> str | None:
+    """The scorer that a ranker reads: `best_of:armo` reads `armo`."""
+    return ranker.partition(":")[2] or None
+
+
+def _greedy(candidate: CandidateRecord) -> list[AnswerRecord]:
+    return [
+        AnswerRecord(
+            method="greedy",
+            metric=grade.metric,
+            k=0,
+            value=grade.value,
+            candidate=candidate.index,
+            answer=candidate.answer,
+            correct=candidate.correct,
+        )
+        for grade in candidate.grade
+    ]
+
+
+def _draws(
+    pool: Sequence[CandidateRecord], metric: str, ranker: str, scales: Mapping[str, WeightKind]
+) -> Draws:
+    scorer = scorer_of(ranker)
+    scores: list[float | None] = [None] * len(pool)
+    weights = scores
+    if scorer is not None:
+        scores = [{s.scorer: s.value for s in c.scores}.get(scorer) for c in pool]
+        weights = votes.positive_weights(scores, scales[scorer])
+    return Draws(
+        answers_N=[c.answer for c in pool],
+        gold_N=[{g.metric: g.value for g in c.grade}[metric] for c in pool],
+        scores_N=scores,
+        weights_N=weights,
+    )
+
+
+def _curve(
+    ranker: str,
+    metric: str,
+    draws: Draws,
+    pool: Sequence[CandidateRecord],
+    draw_sizes: Sequence[int],
+) -> list[AnswerRecord]:
+    spec = RANKERS[ranker.partition(":")[0]]
+    rows = []
+    for k in draw_sizes if spec.more_helps else (1,):
+        value = spec.estimate(draws, k)
+        position = spec.pick(draws) if k == len(pool) or not spec.more_helps else None
+        chosen = None if position is None else pool[position]
+        rows.append(
+            AnswerRecord(
+                method=ranker,
+                metric=metric,
+                k=k,
+                value=float(value),
+                candidate=None if chosen is None else chosen.index,
+                answer=None if chosen is None else chosen.answer,
+                correct=None if chosen is None else chosen.correct,
+                mc_error=value.mc_error,
+            )
+        )
+    return rows

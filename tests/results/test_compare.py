@@ -1,0 +1,88 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from results.compare import compare
+from results.errors import ResultsError
+from results.schema import Record
+from results.store import Manifest, Store
+
+
+def test_a_run_against_itself_shows_no_difference(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    run = make_run([make_record(number) for number in range(40)])
+    comparison = compare(run, run)
+    assert comparison.items == 40
+    assert not comparison.worse
+    for row in comparison.rows:
+        assert (row.difference, row.p, row.gains, row.losses) == (0, 1, 0, 0)
+        assert row.low < 0 < row.high
+
+
+def test_a_much_weaker_run_is_worse_and_the_other_way_better(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    strong = make_run([make_record(number, skill=0.8) for number in range(80)], "strong")
+    weak = make_run([make_record(number, skill=0.3, seed=1) for number in range(80)], "weak")
+    down, up = compare(strong, weak), compare(weak, strong)
+    (first,) = (row for row in down.rows if row.method == "first")
+    assert first.worse
+    assert first.difference == pytest.approx(first.b - first.a)
+    assert first.p <= first.p_holm
+    assert first.losses > first.gains
+    assert down.worse
+    assert not up.worse
+
+
+def test_only_items_that_both_answered_count(
+    make_run: Callable[..., Path],
+    make_record: Callable[..., Record],
+    make_failed: Callable[[int], Record],
+) -> None:
+    a = make_run([make_record(number) for number in range(10)], "a")
+    b = make_run([*(make_record(n) for n in range(3, 12)), make_failed(0)], "b")
+    comparison = compare(a, b)
+    assert (comparison.items, comparison.only_a, comparison.only_b) == (7, 3, 2)
+    assert {row.items for row in comparison.rows} == {7}
+
+
+def test_items_are_paired_by_id_whatever_their_order(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    records = [make_record(number) for number in range(20)]
+    comparison = compare(make_run(records, "a"), make_run(records[::-1], "b"))
+    assert all(row.gains == row.losses == 0 for row in comparison.rows)
+
+
+def test_a_limited_run_beside_a_full_one_is_flagged(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    full = make_run([make_record(number) for number in range(6)], "full")
+    part = make_run([make_record(number) for number in range(4)], "part", limited=True)
+    assert (compare(full, part).limited, compare(full, part).mixed) == (True, True)
+    assert (compare(part, part).limited, compare(part, part).mixed) == (True, False)
+    assert not compare(full, full).limited
+
+
+def test_runs_that_cannot_be_compared_are_refused(
+    make_run: Callable[..., Path], make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    records = [make_record(number) for number in range(4)]
+    run = make_run(records, "a")
+    elsewhere = make_run([make_record(number) for number in range(10, 14)], "b")
+    with pytest.raises(ResultsError, match="both runs answered"):
+        compare(run, elsewhere)
+    other = make_run([replace(record, task="other") for record in records], "c")
+    with pytest.raises(ResultsError, match="'toy' and 'other'"):
+        compare(run, other)
+    greedy = [replace(r, answers=r.answers[:1]) for r in records]
+    drawn = [replace(r, answers=r.answers[1:]) for r in records]
+    with pytest.raises(ResultsError, match="method, metric and k"):
+        compare(make_run(greedy, "d"), make_run(drawn, "e"))
+    with Store.open(tmp_path / "f", Manifest(identity={"fingerprint": "data-2"})) as store:
+        store.commit("a", records)
+    with pytest.raises(ResultsError, match="data-1 and data-2"):
+        compare(run, tmp_path / "f")
