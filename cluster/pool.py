@@ -1,7 +1,7 @@
 """A pool: all replicas of one model, and the calls that wait for them.
 
     call() --> least-loaded live replica with room ----------------> result
-                  | none has room: wait; whoever finishes wakes the waiters
+                  | none has room: wait in line; whoever finishes serves its head
                   | the replica dies or times out: it is replaced, the call is asked again
                   v
                restarts used up: every call fails with EngineError
@@ -13,6 +13,7 @@ replica is stands behind `Replica`, so all of this runs in tests without Ray.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -56,6 +57,10 @@ class _Slot:
     given_up: bool = False
 
 
+_Turn = asyncio.Future[tuple[_Slot, int]]
+"""Resolves to a slot with room, and the life of that slot in which the room is."""
+
+
 class Pool:
     """See the module's docstring. `spawn(life)` starts a replica's process without waiting for
     it.
@@ -68,7 +73,7 @@ class Pool:
         self._config = config
         self._spawn = spawn
         self._slots: list[_Slot] = []
-        self._changed = asyncio.Condition()
+        self._line: deque[tuple[int, _Turn]] = deque()
         self._failure: EngineError | None = None
         self._replacing: set[asyncio.Task[None]] = set()
 
@@ -101,10 +106,7 @@ class Pool:
             except TimeoutError:
                 self._replace(slot, life, f"no answer within {self._config.call_timeout:g} s")
             finally:
-                if slot.life == life:
-                    slot.load -= weight
-                async with self._changed:
-                    self._changed.notify_all()
+                self._release(slot, life, weight)
         raise ItemError(
             "error",
             f"{MAX_ATTEMPTS} replicas of model {self.name!r} died or timed out on this item",
@@ -122,16 +124,44 @@ class Pool:
             slot.up = False
 
     async def _acquire(self, weight: int) -> _Slot:
-        async with self._changed:
-            await self._changed.wait_for(
-                lambda: self._failure is not None or self._roomiest(weight)
-            )
-            if self._failure is not None:
-                raise self._failure
-            slot = self._roomiest(weight)
-            assert slot is not None
-            slot.load += weight
-            return slot
+        """Wait in line, first come, first served, so that no call starves and waking costs one
+        call, not all.
+        """
+        while True:
+            turn: _Turn = asyncio.get_running_loop().create_future()
+            self._line.append((weight, turn))
+            self._serve()
+            try:
+                slot, life = await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled() and turn.exception() is None:
+                    self._release(*turn.result(), weight)
+                raise
+            if slot.life == life:
+                return slot
+            # The replica died between the turn and now, and its load went with it.
+
+    def _release(self, slot: _Slot, life: int, weight: int) -> None:
+        if slot.life == life:
+            slot.load -= weight
+        self._serve()
+
+    def _serve(self) -> None:
+        """Give what room there is to the head of the line; to be called whenever room may have
+        come.
+        """
+        while self._line:
+            weight, turn = self._line[0]
+            if not turn.done():
+                slot = self._roomiest(weight)
+                if self._failure is not None:
+                    turn.set_exception(self._failure)
+                elif slot is not None:
+                    slot.load += weight
+                    turn.set_result((slot, slot.life))
+                else:
+                    return
+            self._line.popleft()
 
     def _roomiest(self, weight: int) -> _Slot | None:
         live = [slot for slot in self._slots if slot.up]
@@ -164,8 +194,6 @@ class Pool:
             await self._bring_up(slot)
         except Exception as error:  # Whatever it is, the calls that wait must hear of it.
             self._give_up(slot, f"could not be replaced: {error}")
-        async with self._changed:
-            self._changed.notify_all()
 
     async def _bring_up(self, slot: _Slot) -> None:
         limit = self._config.start_timeout
@@ -180,8 +208,7 @@ class Pool:
             raise EngineError(f"model {self.name!r} died while it started: {error}") from None
         self.infos.append(info)
         slot.up = True
-        async with self._changed:
-            self._changed.notify_all()
+        self._serve()
 
     def _give_up(self, slot: _Slot, reason: str) -> None:
         """Go on with the other replicas; fail every call when there is none left."""
@@ -189,6 +216,7 @@ class Pool:
         logger.error("a replica of model %r is given up: it %s", self.name, reason)
         if all(other.given_up for other in self._slots):
             self._failure = EngineError(f"the last replica of model {self.name!r} {reason}")
+        self._serve()
 
 
 class PooledModel:

@@ -32,9 +32,14 @@ MAX_CONCURRENT_CALLS = 10_000
 
 @contextlib.contextmanager
 def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
-    """Join or start Ray; yields the resources that are free. Raises EngineError when there is no
-    cluster there.
+    """Join or start Ray; yields the resources that are free. A process that has Ray already keeps
+    the one it has.
+
+    Raises EngineError when there is no cluster there.
     """
+    if ray.is_initialized():
+        yield dict(ray.available_resources())
+        return
     try:
         ray.init(
             address=config.address,

@@ -6,12 +6,15 @@ Exit codes: 0 done; 1 a comparison failed; 2 usage or config; 3 finished, but mo
 """
 
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="lilliput",
@@ -151,7 +154,9 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     from pipelines.job import prepare
 
     job = prepare(load(config, overrides or ()))
-    print(f"{config}: valid; {job.task.num_items} items of {job.task.name}; digest {job.digest}")
+    # To the last row: `prepare` reads the first, and `run` the others as it gets to them.
+    num_items = sum(1 for _ in job.task.items())
+    print(f"{config}: valid; {num_items} items of {job.task.name}; digest {job.digest}")
 
 
 @app.command()
@@ -200,12 +205,14 @@ def main() -> None:
     try:
         code = app(args=arguments, standalone_mode=False)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on with what is not committed", file=sys.stderr)
-        raise SystemExit(130) from None
+        code = INTERRUPTED
     except Exception as error:
-        if len(arguments) < len(sys.argv) - 1:
-            raise
         code = _explain(error)
+        if len(arguments) < len(sys.argv) - 1:
+            traceback.print_exception(error)
+    # Typer turns most interrupts into this code by itself, without a word.
+    if code == INTERRUPTED:
+        print("interrupted; the same command goes on with what is not committed", file=sys.stderr)
     raise SystemExit(code)
 
 

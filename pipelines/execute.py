@@ -5,6 +5,7 @@ import os
 import platform
 import signal
 import time
+from collections.abc import Coroutine
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
@@ -100,7 +101,7 @@ def execute(job: Job, directory: Path, *, fresh: bool, console: Console) -> tupl
     with Store.open(directory, manifest, fresh=fresh) as store:
         console.print(f"run directory: {store.directory}", highlight=False, soft_wrap=True)
         missing = job.num_shards - len(store.committed())
-        timing = asyncio.run(_fleet_run(job, store, console)) if missing else {}
+        timing = _interruptible(_fleet_run(job, store, console)) if missing else {}
         summary = summarize_answers(read_records(store.directory), limited=job.task.limited)
         write_summary(store.directory, summary)
         store.note(
@@ -112,17 +113,26 @@ def execute(job: Job, directory: Path, *, fresh: bool, console: Console) -> tupl
     return store.directory, summary
 
 
+def _interruptible(run: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """The result of a run that a TERM may cancel: what follows is the same as after a Ctrl-C."""
+    try:
+        return asyncio.run(run)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 async def _fleet_run(job: Job, store: Store, console: Console) -> dict[str, Any]:
     """Start the fleet, run, stop it. Returns seconds and tokens of each phase."""
     main = asyncio.current_task()
     assert main is not None
-    # A TERM from a scheduler is a Ctrl-C: what is committed stays, the same command goes on.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
     begin = time.monotonic()
     models = job.config.models
     names = ", ".join(f"{name} x{model.replicas}" for name, model in models.items())
     console.print(f"starting {names}", highlight=False)
     async with launch(job.config.cluster, models) as fleet:
+        # A TERM from a scheduler is a Ctrl-C: what is committed stays, the same command goes on.
+        # Not before the launch, since Ray puts a handler of its own in place.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
         ready = time.monotonic() - begin
         console.print(f"{names} healthy after {ready:.1f} s", highlight=False)
         with Progress(console, job.task.num_items, list(fleet.pools.values())) as progress:

@@ -21,7 +21,7 @@ from pipelines import rank
 from pipelines.base import load_method, needed_roles
 from pipelines.config import RunConfig
 from pipelines.methods.votes import WeightKind
-from pipelines.tasks import load_task
+from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
 from results.store import Manifest
 
@@ -104,7 +104,7 @@ def prepare(config: RunConfig) -> Job:
     if config.pipeline["name"] == "rank":
         _check_rankers(config, method_config)
     identity = {
-        "task": config.task,
+        "task": task_config(config.task).model_dump(mode="json"),
         "fingerprint": task.fingerprint,
         "pipeline": {"name": config.pipeline["name"], **method_config.model_dump(mode="json")},
         "models": models,
@@ -129,7 +129,7 @@ def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
     _check_rankers(config, method_config)
     task = load_task(config.task, grading_only=True)
     changed = {
-        "task": config.task,
+        "task": task_config(config.task).model_dump(mode="json"),
         "pipeline": {"name": config.pipeline["name"], **method_config.model_dump(mode="json")},
     }
     return Job(

@@ -48,12 +48,12 @@ class Config(StrictConfig):
             if not 1 <= k <= self.n:
                 raise ConfigError(f"ks: wanted draw sizes from 1 to n = {self.n}, got {k}")
         for ranker in self.rankers:
-            name, colon, _ = ranker.partition(":")
+            name, colon, scorer = ranker.partition(":")
             if name not in RANKERS:
                 raise ConfigError(
                     f"rankers: unknown ranker {ranker!r}; known: {', '.join(names())}"
                 )
-            if RANKERS[name].scored != bool(colon):
+            if not (scorer if RANKERS[name].scored else not colon):
                 form = f"{name}:SCORER" if RANKERS[name].scored else name
                 raise ConfigError(f"rankers: wanted {form!r}, got {ranker!r}")
         return self
@@ -112,7 +112,7 @@ class Draws:
     scores_N: Sequence[float | None]
     """Of the ranker's scorer; all None without one."""
     weights_N: Sequence[float | None]
-    """The scores as positive voting weights."""
+    """The scores as positive voting weights; all None for a ranker that weighs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,8 @@ class Ranker:
     scored: bool
     """It reads a scorer, named after the colon."""
     summary: str
+    weighs: bool = False
+    """It adds scores up, so they are made positive first."""
     more_helps: bool = True
     """False: it reads one draw however many there are, so its curve is the point k = 1."""
 
@@ -156,6 +158,7 @@ RANKERS: Mapping[str, Ranker] = {
         ),
         pick=lambda d: votes.weighted(d.answers_N, d.weights_N),
         scored=True,
+        weighs=True,
         summary="the answer with the largest sum of scores",
     ),
     "oracle": Ranker(
@@ -200,13 +203,23 @@ def _draws(
     weights = scores
     if scorer is not None:
         scores = [{s.scorer: s.value for s in c.scores}.get(scorer) for c in pool]
-        weights = votes.positive_weights(scores, scales[scorer])
+        if RANKERS[ranker.partition(":")[0]].weighs:
+            weights = _weights(scores, scorer, scales)
     return Draws(
         answers_N=[c.answer for c in pool],
         gold_N=[{g.metric: g.value for g in c.grade}[metric] for c in pool],
         scores_N=scores,
         weights_N=weights,
     )
+
+
+def _weights(
+    scores_N: Sequence[float | None], scorer: str, scales: Mapping[str, WeightKind]
+) -> list[float | None]:
+    try:
+        return votes.positive_weights(scores_N, scales[scorer])
+    except ValueError as error:
+        raise ConfigError(f"roles.scorers.{scorer}.scale: {error}") from None
 
 
 def _curve(

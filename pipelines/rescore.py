@@ -16,6 +16,7 @@ from pipelines.config import override
 from pipelines.job import regrading
 from pipelines.records import regrade
 from results.parts import read_parts, read_records
+from results.report import write_report
 from results.store import Manifest, Store, read_manifest
 from results.summary import Summary, summarize_answers, write_summary
 
@@ -49,6 +50,7 @@ def rescore(
                 store.commit(shard_id, [regrade(job, record) for record in records])
         summary = summarize_answers(read_records(store.directory), limited=manifest.limited)
         write_summary(store.directory, summary)
+    write_report(store.directory)
     return store.directory, summary
 
 

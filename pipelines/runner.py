@@ -22,13 +22,14 @@ from cluster import Fleet
 from pipelines.job import Job, Shard, bind
 from pipelines.progress import Progress
 from pipelines.records import failed, finish
+from results.errors import ResultsError
 from results.schema import Record
 from results.store import Store
 
 
 async def run(job: Job, store: Store, fleet: Fleet, progress: Progress) -> None:
-    """Commit every owed shard. Raises EngineError, ConfigError (a bad row); what is committed
-    stays.
+    """Commit every owed shard. Raises EngineError, ConfigError (a bad row), ResultsError (a full
+    disk); what is committed stays.
     """
     roles = bind(job, fleet.models)
     limit = asyncio.Semaphore(_in_flight(job))
@@ -44,7 +45,7 @@ async def run(job: Job, store: Store, fleet: Fleet, progress: Progress) -> None:
                     await limit.acquire()
                     one = _one(job, work, position, roles, store, progress)
                     group.create_task(one).add_done_callback(lambda _: limit.release())
-    except* LilliputError as errors:
+    except* (LilliputError, ResultsError) as errors:
         # The first failure has cancelled the rest: it is the one to report.
         raise _first(errors) from None
 
@@ -95,6 +96,6 @@ def _in_flight(job: Job) -> int:
     return max(4, -(-2 * config.replicas * config.in_flight // per_item))
 
 
-def _first(errors: BaseExceptionGroup[LilliputError]) -> LilliputError:
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -21,9 +21,14 @@ def console() -> Console:
 
 
 def print_run(out: Console, summary: Summary, directory: Path) -> None:
-    """The result: warnings, one row for each method and k, outcomes, and where everything is."""
-    for metric in dict.fromkeys(row.metric for row in summary.rows):
-        out.print(_result([row for row in summary.rows if row.metric == metric], metric))
+    """The result: one row for each method and k, outcomes, and where everything is.
+
+    Metrics behind the headline one are shown at the largest k only; summary.json has every row.
+    """
+    headline, *others = dict.fromkeys(row.metric for row in summary.rows) or [""]
+    for metric in filter(None, (headline, *others)):
+        rows = [row for row in summary.rows if row.metric == metric]
+        out.print(_result(rows if metric == headline else _largest(rows), metric), "")
     counts = {kind: count for kind, count in summary.outcomes.items() if count}
     total = sum(counts.values())
     shares = ", ".join(f"{kind} {count:,} ({count / total:.1%})" for kind, count in counts.items())
@@ -108,6 +113,11 @@ def _result(rows: Sequence[Row], metric: str) -> Table:
             "unknown" if row.tokens is None else f"{row.tokens:,.0f}",
         )
     return table
+
+
+def _largest(rows: Sequence[Row]) -> list[Row]:
+    """Each method at its largest k."""
+    return list({row.method: row for row in sorted(rows, key=lambda row: row.k)}.values())
 
 
 def _versus_greedy(row: Row) -> str:

@@ -97,9 +97,16 @@ def engine_args(config: ModelConfig, directory: Path, model_context: int) -> dic
 
 
 class VLLMEngine:
-    """See the module's docstring."""
+    """See the module's docstring. `own_process`: as on GPUs; None decides by the config."""
 
-    def __init__(self, config: ModelConfig, *, directory: Path, renderer: Renderer) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        directory: Path,
+        renderer: Renderer,
+        own_process: bool | None = None,
+    ) -> None:
         from vllm import EngineArgs
 
         from actors.models import context_length
@@ -109,10 +116,10 @@ class VLLMEngine:
         self.context: int = args["max_model_len"]
         self._turns = _Turns()
         self._ids = itertools.count()
-        if config.gpus == 0:
-            self._core: _StepThread | _AsyncCore = _StepThread(EngineArgs(**args))
+        if config.gpus > 0 if own_process is None else own_process:
+            self._core: _StepThread | _AsyncCore = _AsyncCore(args)
         else:
-            self._core = _AsyncCore(args)
+            self._core = _StepThread(EngineArgs(**args))
 
     async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         """One single-sample vLLM request for each, all at once."""

@@ -19,9 +19,32 @@ from actors.types import FinishReason, Item
 from pipelines.tasks.answers import METRICS, grade_number
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.gsm8k import WordProblemConfig, instructed
-from pipelines.tasks.rows import RowTask
+from pipelines.tasks.rows import RowTask, Shot
 from pipelines.tasks.sources import Row, Source
 from pipelines.tasks.stories import NAMES, STORIES, Story
+
+
+SHOTS = (
+    Shot(
+        "Ben has 9 coins in a purse. Then Ben buys 6 more coins. How many coins does Ben have now?",
+        "Ben has 9 + 6 = 15 coins.\n#### 15",
+    ),
+    Shot(
+        "Ada has 14 plums in a bowl. Ada gives 5 of the plums to Max. How many plums does Ada have "
+        "now?",
+        "Ada has 14 - 5 = 9 plums.\n#### 9",
+    ),
+    Shot(
+        "Kim starts with 6 litres of milk. Later Kim has 3 times as many litres of milk as before. "
+        "How many litres of milk does Kim have now?",
+        "Kim has 6 * 3 = 18 litres.\n#### 18",
+    ),
+    Shot(
+        "Lou starts with 20 bags of soil. All the soil is divided equally among 4 people, and Lou "
+        "is one of them. How many bags of soil does Lou have now?",
+        "Lou has 20 / 4 = 5 bags.\n#### 5",
+    ),
+)
 
 
 class ArithmeticConfig(WordProblemConfig):
@@ -40,6 +63,10 @@ class Arithmetic(RowTask[ArithmeticConfig]):
 
     Config: ClassVar[type[TaskConfig]] = ArithmeticConfig
     metrics = METRICS
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        return SHOTS
 
     def open(self) -> Source:
         return GeneratedSource(self.config)
