@@ -164,7 +164,8 @@ class ScorerConfig(StrictConfig):
     """How its scores become the positive weights of `weighted:NAME`; None: the kind's own way."""
     prompt: str | None = None
     """`p_true`: replaces the default; `{question}` and `{answer}` are filled in."""
-    labels: tuple[str, str] = ("Yes", "No")
+    # Not strict: below a `before` validator pydantic leaves JSON mode, and YAML has lists only.
+    labels: tuple[str, str] = Field(("Yes", "No"), strict=False)
     """`p_true`: the label for right and the one for wrong, one token each."""
 
 

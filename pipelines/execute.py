@@ -173,8 +173,7 @@ def _processor() -> str:
 def _prompt_tokens(job: Job) -> str:
     """Exact count over all items, by the generator's own tokenizer and template."""
     model = job.config.models[job.config.roles.generator]
-    spec = engines.engine_spec(model.engine)
-    if not spec.weights:
+    if not engines.ENGINES[model.engine].weights:
         return "not counted: the engine has no tokenizer"
     directory = resolve(model).path
     # In a child: tokenizers of transformers bring torch along, which a driver has no use for.

@@ -193,6 +193,9 @@ def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:
     are.
     """
     identity = model.model_dump(mode="json", exclude=set(PLACEMENT))
-    if engines.engine_spec(model.engine).weights:
-        identity["files"] = fingerprint(resolve(model).path)
+    if engines.ENGINES[model.engine].weights:
+        try:
+            identity["files"] = fingerprint(resolve(model).path)
+        except ConfigError as error:
+            raise ConfigError(f"models.{name}: {error}") from None
     return identity

@@ -201,7 +201,8 @@ def first_difference(wanted: Any, got: Any, name: str = "") -> tuple[str, Any, A
     equal."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         missing = "(absent)"
-        for key in sorted({*wanted, *got}):
+        # In the order given: what a user wrote comes before what was derived from it.
+        for key in dict.fromkeys([*wanted, *got]):
             inner = f"{name}.{key}" if name else key
             found = first_difference(wanted.get(key, missing), got.get(key, missing), inner)
             if found:

@@ -79,16 +79,13 @@ ENGINES: dict[str, EngineSpec] = {
 }
 
 
-def engine_spec(name: str) -> EngineSpec:
-    """The engine of that name. Raises ConfigError that lists the known ones."""
-    if name not in ENGINES:
-        raise ConfigError(f"unknown engine {name!r}; known: {', '.join(ENGINES)}")
-    return ENGINES[name]
-
-
 def check(name: str, config: ModelConfig) -> None:
     """Refuse, without importing an engine, what can't run here. Raises ConfigError."""
-    spec = engine_spec(config.engine)
+    if config.engine not in ENGINES:
+        raise ConfigError(
+            f"models.{name}: unknown engine {config.engine!r}; known: {', '.join(ENGINES)}"
+        )
+    spec = ENGINES[config.engine]
     if spec.package and importlib.util.find_spec(spec.package) is None:
         raise ConfigError(
             f"models.{name}: engine {config.engine!r} needs the package {spec.package!r}, which is "
@@ -121,13 +118,13 @@ def environment(config: ModelConfig) -> dict[str, str]:
 
 
 def build(config: ModelConfig, *, life: int = 0) -> Engine:
-    """Import and start the engine. Slow: weights load here. Raises ConfigError or whatever the
-    engine raises.
+    """Import and start a checked engine. Slow: weights load here. Raises ConfigError, or whatever
+    the engine raises.
 
     `life` counts the processes that have played this replica before; the fake engine's faults look
     at it.
     """
-    spec = engine_spec(config.engine)
+    spec = ENGINES[config.engine]
     module, _, name = spec.target.partition(":")
     cls: Any = getattr(importlib.import_module(module), name)
     if not spec.weights:

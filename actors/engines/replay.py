@@ -12,6 +12,7 @@ Needed: `text`, and `item_id` or `prompt` (the bare question). The rest is optio
 an item are served in file order.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,12 @@ class ReplayEngine:
         if not isinstance(scores, dict):
             raise ConfigError(
                 f"row {number} of {self._source}: scores: wanted names with numbers, got {scores!r}"
+            )
+        numbers = [v for v in (*scores.values(), row.get("logprob")) if v is not None]
+        if not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
+            raise ConfigError(
+                f"row {number} of {self._source}: scores and logprob: wanted finite numbers or "
+                f"nulls, got {numbers}"
             )
         return Completion(
             text=text,

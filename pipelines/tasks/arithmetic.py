@@ -23,7 +23,6 @@ from pipelines.tasks.rows import RowTask, Shot
 from pipelines.tasks.sources import Row, Source
 from pipelines.tasks.stories import NAMES, STORIES, Story
 
-
 SHOTS = (
     Shot(
         "Ben has 9 coins in a purse. Then Ben buys 6 more coins. How many coins does Ben have now?",

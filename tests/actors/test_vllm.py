@@ -1,4 +1,4 @@
-"""Real vLLM in a real Ray actor, against transformers in this process, on SmolLM2-135M in float32."""
+"""Real vLLM in a real Ray actor, against transformers in this process: SmolLM2 in float32."""
 
 import asyncio
 import os
@@ -125,8 +125,7 @@ def test_many_long_seeded_prompts_at_once_do_not_crash_the_engine(vllm: Running)
 
     async def flood() -> list[list[Completion]]:
         calls = (
-            model.generate(item(f"{n} " + "word " * 620), seeds=[n], sampling=few)
-            for n in range(8)
+            model.generate(item(f"{n} " + "word " * 620), seeds=[n], sampling=few) for n in range(8)
         )
         return await asyncio.gather(*calls)
 

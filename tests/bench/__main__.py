@@ -5,6 +5,7 @@ and `--repeats` make a rehearsal of it. Exit code 1 when a wanted ratio is misse
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -43,6 +44,7 @@ def main() -> int:
             results.append((name, result))
             console.print(f"\n{name}: {result.what}\n{commands(result)}", highlight=False)
     console.print(table(results))
+    console.print(f"load at the end: {os.getloadavg()[0]:.1f}", highlight=False)
     return int(any(result.verdict == "MISSED" for _, result in results))
 
 

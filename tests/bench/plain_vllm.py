@@ -28,8 +28,7 @@ def main() -> None:
     model = job.config.models[job.config.roles.generator]
     unset = environment(model).items() - os.environ.items()
     if unset:
-        # Set from in here they come too late for some of the threads: generation is six times
-        # slower, and a slow peer proves nothing.
+        # Libraries read them as they load, and a peer without them is slower and proves nothing.
         sys.exit(f"set these before Python starts: {dict(unset)}")
     from vllm import LLM, SamplingParams
 

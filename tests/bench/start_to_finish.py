@@ -29,7 +29,7 @@ CONFIG = "tests/bench/gsm8k.yaml"
 GREEDY = (
     "pipeline.greedy=false",
     "pipeline.n=1",
-    "pipeline.sampling={temperature:1.0,top_k:1,max_tokens:128}",
+    "pipeline.sampling={temperature: 1.0, top_k: 1, max_tokens: 128}",
     "pipeline.rankers=[first]",
 )
 ONE = ("models.small.replicas=1", "models.small.cpus=2")

@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Ending:
     shards: set[str]
     """In the run directory when it had ended."""
     orphans: list[int]
-    """Processes of the driver's that outlived it and had to be killed."""
+    """Processes of the driver's that outlived it for good and had to be killed."""
 
 
 def descendants(pid: int) -> list[int]:
@@ -65,6 +65,19 @@ def kept_alive(handles: dict[int, int]) -> list[int]:
     return list(waiting)
 
 
+def end_agents(handles: dict[int, int]) -> None:
+    """Ray's two agents notice only after a minute that their node is gone; nobody waits for that
+    here.
+    """
+    for pid, handle in handles.items():
+        try:
+            agent = b"Agent" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if agent:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        except OSError:  # It has ended already.
+            continue
+
+
 def shards(run: Path) -> set[str]:
     return {path.name for path in run.glob("records/part-*.arrow")}
 
@@ -91,6 +104,8 @@ def ended_by(number: signal.Signals, folder: Path, tools: Any) -> Ending:
     assert handles, "a driver without Ray is no test"
     process.send_signal(number)
     _, stderr = process.communicate(timeout=PATIENCE)
+    if number == signal.SIGKILL:
+        end_agents(handles)
     orphans = kept_alive(handles)
     return Ending(process.returncode, stderr, shards(run), orphans)
 
@@ -117,7 +132,7 @@ def kill(interrupt: Ending, folder: Path, tools: Any) -> Ending:
 
 
 @pytest.fixture(scope="module")
-def rest(kill: Ending, folder: Path, tools: Any) -> Iterator[Any]:
+def rest(kill: Ending, folder: Path, tools: Any) -> Any:
     """The same command once more, undisturbed."""
     return tools.finished(folder, "run", "sums.yaml", *SLOW)
 

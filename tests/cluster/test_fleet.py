@@ -74,7 +74,7 @@ def test_replicas_that_die_at_their_first_calls_cost_no_call(vllm: Running) -> N
     assert restarts == 2
 
 
-def joined(models: dict[str, ModelConfig]):  # noqa: ANN201
+def joined(models: dict[str, ModelConfig]):
     """A second fleet on the Ray that the suite already runs."""
     return launch(ClusterConfig(), models)
 
