@@ -37,14 +37,16 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(unknown)}; known: {', '.join(BENCHMARKS)}")
     scale = Scale(items=asked.items, repeats=asked.repeats)
     console = Console(width=max(120, Console().width))
-    console.print(hardware(), highlight=False)
+    console.print(hardware(), highlight=False, markup=False)
     results = []
     for name in asked.names or BENCHMARKS:
         for result in BENCHMARKS[name](scale):
             results.append((name, result))
-            console.print(f"\n{name}: {result.what}\n{commands(result)}", highlight=False)
+            console.print(
+                f"\n{name}: {result.what}\n{commands(result)}", highlight=False, markup=False
+            )
     console.print(table(results))
-    console.print(f"load at the end: {os.getloadavg()[0]:.1f}", highlight=False)
+    console.print(f"load at the end: {os.getloadavg()[0]:.1f}", highlight=False, markup=False)
     return int(any(result.verdict == "MISSED" for _, result in results))
 
 
