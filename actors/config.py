@@ -5,7 +5,7 @@ errors.
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -70,14 +70,14 @@ def _fields_at(cls: Any, loc: tuple[Any, ...]) -> list[str]:
 class Sampling(StrictConfig):
     """How candidates are drawn. Handed to the engine unchanged."""
 
-    temperature: float = Field(1.0, gt=0.0)
+    temperature: float = Field(1.0, gt=0.0, allow_inf_nan=False)
     """Greedy decoding is a decoding of its own, so 0 is refused here."""
     top_p: float = Field(1.0, gt=0.0, le=1.0)
     top_k: int = Field(0, ge=0)
     """0: no limit."""
     repetition_penalty: float = Field(1.0, gt=0.0)
     max_tokens: int = Field(512, ge=1)
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Besides the model's own end tokens. The stop string is not part of the text."""
 
 
@@ -156,7 +156,7 @@ class ScorerConfig(StrictConfig):
     """A name in `actors.scorers.SCORERS`."""
     model: str | None = None
     """The hosted model it asks; None for scorers that read the candidate alone."""
-    top: int = Field(20, ge=2)
+    top: int = Field(20, ge=2, le=20)
     """`self_certainty`: how many of the likeliest tokens are read at each position."""
     field: str | None = None
     """`recorded`: which of the replayed scores."""

@@ -60,7 +60,8 @@ class ModelGenerator:
             prompt_tokens=completion.prompt_tokens,
             tokens=tokens,
             logprob=logprob,
-            seed=seed,
+            # Replayed text was not drawn from our seed.
+            seed=seed if completion.token_ids else None,
             seconds=completion.seconds,
             certainty=_certainty(completion.top_mean_logprobs, self._top),
             recorded_scores=completion.recorded_scores,

@@ -16,6 +16,7 @@ from typing import TypeVar
 from actors.config import ModelConfig, Sampling
 from actors.engines import build
 from actors.engines.base import Engine, EngineRequest
+from actors.roles import LabelLogprobs
 from actors.types import (
     Completion,
     ConfigError,
@@ -96,15 +97,18 @@ class Host:
 
     async def label_logprobs(
         self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
-    ) -> list[tuple[tuple[float, ...], int]]:
+    ) -> list[LabelLogprobs]:
         """See `roles.Model.label_logprobs`."""
         engine = self._loaded()
         rendered = [engine.prompts.render(messages) for messages in prompts]
-        for ids in rendered:
-            self._check_length(len(ids))
         label_ids = engine.prompts.label_ids(labels, prompts[0])
-        rows = await self._guard(engine.label_logprobs(rendered, label_ids))
-        return [(row, len(ids)) for row, ids in zip(rows, rendered, strict=True)]
+        # One text that is too long to be judged must not cost the item its other candidates.
+        fitting = [ids for ids in rendered if len(ids) < engine.context]
+        found = await self._guard(engine.label_logprobs(fitting, label_ids)) if fitting else []
+        rows = iter(found)
+        return [
+            (next(rows), len(ids)) if len(ids) < engine.context else (None, 0) for ids in rendered
+        ]
 
     async def stop(self) -> None:
         """Close the engine."""

@@ -11,6 +11,9 @@ from typing import Protocol
 from actors.config import Sampling
 from actors.types import Candidate, Completion, Item, Message, Score
 
+LabelLogprobs = tuple[tuple[float, ...] | None, int]
+"""Log-probability of each label, and the prompt's tokens; None and 0 where it is too long."""
+
 
 class Model(Protocol):
     """One set of hosted weights, wherever it lives."""
@@ -29,7 +32,7 @@ class Model(Protocol):
 
     async def label_logprobs(
         self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
-    ) -> list[tuple[tuple[float, ...], int]]:
+    ) -> list[LabelLogprobs]:
         """For each prompt: log P(label | prompt) of each one-token label (nats), and the prompt's
         tokens.
 

@@ -61,8 +61,8 @@ class PTrue:
     """P(yes) / (P(yes) + P(no)) after the question, the candidate's text and the question whether
     it is right.
 
-    Parts: log P(yes), log P(no). The text is quoted as data; it can't end the prompt's turn, since
-    it is rendered through the chat template like any other content.
+    Parts: log P(yes), log P(no). No verdict on a text that doesn't fit into the context. The text
+    is quoted as it is: one that spells a special token of the template can pose as the prompt.
     """
 
     def __init__(self, config: ScorerConfig, model: Model | None) -> None:
@@ -81,7 +81,10 @@ class PTrue:
             for c in candidates
         ]
         rows = await self._model.label_logprobs(prompts, self._labels)
-        return [self._score(logprobs, prompt_tokens) for logprobs, prompt_tokens in rows]
+        return [
+            Score(value=None) if logprobs is None else self._score(logprobs, prompt_tokens)
+            for logprobs, prompt_tokens in rows
+        ]
 
     @staticmethod
     def _score(logprobs: tuple[float, ...], prompt_tokens: int) -> Score:

@@ -20,12 +20,17 @@ from typing import Any, Protocol
 
 from actors.config import ModelConfig, Sampling
 from actors.host import HostInfo
+from actors.roles import LabelLogprobs
 from actors.types import Completion, EngineError, Item, ItemError, Message
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """Replicas that one call may cost before its item is given up."""
+
+
+RESTART_DELAY = 3.0
+"""Seconds between two tries to replace a replica."""
 
 
 class ReplicaDied(Exception):
@@ -189,11 +194,19 @@ class Pool:
         task.add_done_callback(self._replacing.discard)
 
     async def _bring_back(self, slot: _Slot) -> None:
-        try:
-            slot.replica = self._spawn(slot.life)
-            await self._bring_up(slot)
-        except Exception as error:  # Whatever it is, the calls that wait must hear of it.
-            self._give_up(slot, f"could not be replaced: {error}")
+        while True:
+            try:
+                slot.replica = self._spawn(slot.life)
+                await self._bring_up(slot)
+                return
+            except Exception as error:  # Whatever it is, the calls that wait must hear of it.
+                slot.replica.kill()
+                slot.life += 1
+                if slot.life > self._config.max_restarts:
+                    self._give_up(slot, f"could not be replaced: {error}")
+                    break
+            # What the dead one held, memory of a device above all, comes back after a while.
+            await asyncio.sleep(RESTART_DELAY)
 
     async def _bring_up(self, slot: _Slot) -> None:
         limit = self._config.start_timeout
@@ -237,9 +250,9 @@ class PooledModel:
 
     async def label_logprobs(
         self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
-    ) -> list[tuple[tuple[float, ...], int]]:
+    ) -> list[LabelLogprobs]:
         """See `roles.Model.label_logprobs`."""
-        rows: list[tuple[tuple[float, ...], int]] = await self._pool.call(
+        rows: list[LabelLogprobs] = await self._pool.call(
             "label_logprobs", tuple(prompts), tuple(labels), weight=len(prompts)
         )
         return rows

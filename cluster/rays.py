@@ -7,6 +7,8 @@ what the host itself raised.
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,9 +42,13 @@ def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
     if ray.is_initialized():
         yield dict(ray.available_resources())
         return
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # Ray puts a handler of its own in place, which ends the process without a word.
+    on_term = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
-            address=config.address,
+            # Without "local", Ray would join whatever RAY_ADDRESS or an earlier `ray start` names.
+            address=config.address or "local",
             num_cpus=None if config.address else config.cpus,
             num_gpus=None if config.address else config.gpus,
             include_dashboard=None if config.address else False,
@@ -56,6 +62,8 @@ def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
             f"Ray on {where} can't be reached: {' '.join(str(error).split())[:300]}"
         ) from None
     try:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, on_term)
         yield dict(ray.available_resources())
     finally:
         ray.shutdown()

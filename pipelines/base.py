@@ -34,9 +34,9 @@ class Solution:
 
 def load_method(name: object) -> Any:
     """The module of that method. Raises ConfigError that lists the known ones."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise ConfigError(f"pipeline.name: unknown pipeline {name!r}; known: {', '.join(METHODS)}")
-    return importlib.import_module(METHODS[str(name)])
+    return importlib.import_module(METHODS[name])
 
 
 def needed_roles(method: Any) -> list[str]:

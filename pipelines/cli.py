@@ -154,9 +154,7 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     from pipelines.job import prepare
 
     job = prepare(load(config, overrides or ()))
-    # To the last row: `prepare` reads the first, and `run` the others as it gets to them.
-    num_items = sum(1 for _ in job.task.items())
-    print(f"{config}: valid; {num_items} items of {job.task.name}; digest {job.digest}")
+    print(f"{config}: valid; {job.check_rows()} items of {job.task.name}; digest {job.digest}")
 
 
 @app.command()

@@ -79,7 +79,7 @@ def merge(config: Mapping[str, Any], overrides: Sequence[str], where: str) -> di
             OmegaConf.create(dict(config)), OmegaConf.from_dotlist([*overrides])
         )
         data: Any = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
     return {str(key): value for key, value in data.items()}
 

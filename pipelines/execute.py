@@ -87,6 +87,7 @@ def execute(job: Job, directory: Path, *, fresh: bool, console: Console) -> tupl
     it raises.
     """
     check(job.config.cluster, job.config.models)
+    job.check_rows()
     about = {
         "config": job.config.model_dump(mode="json"),
         "limited": job.task.limited,
@@ -109,7 +110,7 @@ def execute(job: Job, directory: Path, *, fresh: bool, console: Console) -> tupl
             usage=summary.usage,
             timing=[*store.manifest.about.get("timing", []), timing],
         )
-    write_report(store.directory)
+    write_report(store.directory, summary)
     return store.directory, summary
 
 
@@ -125,14 +126,13 @@ async def _fleet_run(job: Job, store: Store, console: Console) -> dict[str, Any]
     """Start the fleet, run, stop it. Returns seconds and tokens of each phase."""
     main = asyncio.current_task()
     assert main is not None
+    # A TERM from a scheduler is a Ctrl-C: what is committed stays, the same command goes on.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
     begin = time.monotonic()
     models = job.config.models
     names = ", ".join(f"{name} x{model.replicas}" for name, model in models.items())
     console.print(f"starting {names}", highlight=False)
     async with launch(job.config.cluster, models) as fleet:
-        # A TERM from a scheduler is a Ctrl-C: what is committed stays, the same command goes on.
-        # Not before the launch, since Ray puts a handler of its own in place.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
         ready = time.monotonic() - begin
         console.print(f"{names} healthy after {ready:.1f} s", highlight=False)
         with Progress(console, job.task.num_items, list(fleet.pools.values())) as progress:

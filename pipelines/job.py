@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from actors import engines
 from actors.config import ModelConfig, parse
-from actors.models import fingerprint, resolve
+from actors.engines.replay import source_fingerprint
+from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
 from actors.scorers import SCORERS, check_scorer, make_scorer
 from actors.types import ConfigError, Item
@@ -78,6 +80,16 @@ class Job:
     def num_shards(self) -> int:
         """Shards of the whole task."""
         return -(-self.task.num_items // self.shard_size)
+
+    def check_rows(self) -> int:
+        """Read every item once, so that a bad row is refused before a model loads; returns their
+        number. A hub's rows are fetched while they are used, so those aren't read twice.
+
+        Raises ConfigError.
+        """
+        if not self.task.is_local:
+            return self.task.num_items
+        return sum(1 for _ in self.task.items())
 
     def shards(self) -> Iterator[Shard]:
         """All shards, lazily, in order. Raises ConfigError at a bad row."""
@@ -165,6 +177,10 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
         )
     for name, scorer in roles.scorers.items():
         check_scorer(name, scorer, config.models)
+        if scorer.model is not None and config.models[scorer.model].engine == "replay":
+            raise ConfigError(
+                f"roles.scorers.{name}: model {scorer.model!r} is a replay, without weights to ask"
+            )
     tops = {s.top for s in roles.scorers.values() if s.kind == "self_certainty"}
     if len(tops) > 1:
         raise ConfigError(
@@ -193,9 +209,21 @@ def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:
     are.
     """
     identity = model.model_dump(mode="json", exclude=set(PLACEMENT))
+    if model.engine == "replay":
+        identity["files"] = source_fingerprint(Path(model.path))
     if engines.ENGINES[model.engine].weights:
         try:
-            identity["files"] = fingerprint(resolve(model).path)
+            found = resolve(model)
+            # A commit pins a hub model's weights, a bundled one's are checked; a directory's may
+            # have been trained on since.
+            own = found.is_local and not model.path.startswith(BUNDLED_PREFIX)
+            identity["files"] = fingerprint(found.path, weights=own)
+            longest = context_length(found.path)
         except ConfigError as error:
             raise ConfigError(f"models.{name}: {error}") from None
+        identity["commit"] = found.revision
+        if model.context is not None and model.context > longest:
+            raise ConfigError(
+                f"models.{name}.context: wanted at most the model's {longest}, got {model.context}"
+            )
     return identity

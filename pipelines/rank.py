@@ -47,6 +47,8 @@ class Config(StrictConfig):
         for k in self.ks:
             if not 1 <= k <= self.n:
                 raise ConfigError(f"ks: wanted draw sizes from 1 to n = {self.n}, got {k}")
+        if len(set(self.rankers)) < len(self.rankers):
+            raise ConfigError(f"rankers: wanted each one once, got {', '.join(self.rankers)}")
         for ranker in self.rankers:
             name, colon, scorer = ranker.partition(":")
             if name not in RANKERS:

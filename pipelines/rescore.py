@@ -5,6 +5,7 @@ what the task extracts from them and what the rankers make of them may change, w
 overrides as for `run`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from results.report import write_report
 from results.store import Manifest, Store, read_manifest
 from results.summary import Summary, summarize_answers, write_summary
 
-GRADING = ("task.", "pipeline.rankers", "pipeline.ks", "roles.scorers.")
-"""Keys that can change without drawing again. Of `roles.scorers`, only how scores weigh votes."""
+GRADING = re.compile(
+    r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks)|roles\.scorers\.(\w+)\.scale)=.*",
+    re.DOTALL,
+)
+"""Changes that need no new draws and no new scores."""
 
 
 def rescore(
@@ -32,11 +36,18 @@ def rescore(
     Raises ConfigError for overrides that would need a model, ResultsError for an unreadable run.
     """
     for change in overrides:
-        if not change.startswith(GRADING):
+        if not GRADING.fullmatch(change):
             raise ConfigError(
-                f"{change}: this would need new draws; `score` can change {', '.join(GRADING)}..."
+                f"{change}: this would need new draws or scores; `score` can change task.extract, "
+                "task.pattern, task.compare, task.timeout, pipeline.rankers, pipeline.ks and "
+                "roles.scorers.NAME.scale"
             )
     old = read_manifest(run)
+    asked = old.identity.get("roles", {}).get("scorers", {})
+    for change in overrides:
+        scorer = re.match(r"roles\.scorers\.(\w+)\.", change)
+        if scorer and scorer[1] not in asked:
+            raise ConfigError(f"{change}: {run} has no scores of {scorer[1]!r}")
     config = override(_config(old.about, run), overrides)
     job = regrading(config, old.identity)
     about = {**old.about, "config": config.model_dump(mode="json"), "rescored_from": str(run)}
@@ -50,7 +61,7 @@ def rescore(
                 store.commit(shard_id, [regrade(job, record) for record in records])
         summary = summarize_answers(read_records(store.directory), limited=manifest.limited)
         write_summary(store.directory, summary)
-    write_report(store.directory)
+    write_report(store.directory, summary)
     return store.directory, summary
 
 

@@ -34,6 +34,7 @@ def print_run(out: Console, summary: Summary, directory: Path) -> None:
     shares = ", ".join(f"{kind} {count:,} ({count / total:.1%})" for kind, count in counts.items())
     say = [f"candidates: {total:,}: {shares}" if total else "candidates: none"]
     say.append("items: " + ", ".join(f"{kind} {count:,}" for kind, count in summary.items.items()))
+    say += [f"warning: {gap}" for gap in summary.gaps]
     if summary.limited:
         say.append("limited: a subset of the data set; not comparable with full results")
     say += [f"records: {directory / 'records'}/*.arrow", f"report:  {directory / 'report.html'}"]

@@ -31,6 +31,8 @@ class Columns:
         self.members: set[str] = set()
         self.items: Counter[str] = Counter()
         """Items by outcome."""
+        self.asked: Counter[str] = Counter()
+        self.scored: Counter[str] = Counter()
         self.outcomes: dict[str, Counter[str]] = {"greedy": Counter(), "sample": Counter()}
         """Candidates by decoding and outcome."""
         self.usage: dict[str, dict[str, Any]] = {}
@@ -59,6 +61,9 @@ class Columns:
         for candidate in record.candidates:
             self.members.add(candidate.member)
             self.outcomes[_decoding(candidate)][candidate.outcome] += 1
+            for score in candidate.scores:
+                self.asked[score.scorer] += 1
+                self.scored[score.scorer] += score.value is not None
         self._add_usage(record)
         if record.outcome != "ok":
             return

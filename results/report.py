@@ -18,8 +18,8 @@ from plotly import offline
 
 from results.errors import ResultsError
 from results.parts import read_records
-from results.store import read_manifest
-from results.summary import Row, Summary, read_summary, summarize_answers, write_summary
+from results.store import Manifest, read_manifest
+from results.summary import Row, Summary, summarize_answers, write_summary
 
 SHOWN_ITEMS = 20
 ALARM = 0.05
@@ -27,16 +27,17 @@ ALARM = 0.05
 COLORS = ("#3b82f6", "#e8590c", "#12a150", "#9353d3", "#d6336c", "#0ca5b0", "#b08900", "#7c7c85")
 
 
-def write_report(run_dir: str | Path) -> Path:
-    """Write report.html into a run directory, and summary.json if it is missing; returns its path.
+def write_report(run_dir: str | Path, summary: Summary | None = None) -> Path:
+    """Write report.html into a run directory, and summary.json anew from the records unless the
+    caller has just made that summary; returns the page's path.
 
     Raises ResultsError: no run directory, damaged records, no access.
     """
     run_dir = Path(run_dir)
     manifest = read_manifest(run_dir)
-    if not (run_dir / "summary.json").exists():
-        write_summary(run_dir, summarize_answers(read_records(run_dir), limited=manifest.limited))
-    summary = read_summary(run_dir)
+    if summary is None:
+        summary = summarize_answers(read_records(run_dir), limited=manifest.limited)
+        write_summary(run_dir, summary)
     metric = summary.rows[0].metric if summary.rows else ""
     rows = [row for row in summary.rows if row.metric == metric]
     page = (
@@ -46,7 +47,7 @@ def write_report(run_dir: str | Path) -> Path:
             name=run_dir.resolve().name,
             title=" · ".join([rows[0].task, rows[0].member]) if rows else run_dir.resolve().name,
             metric=metric,
-            warnings=warnings(summary),
+            warnings=[*unfinished(summary, manifest), *warnings(summary)],
             headline=headline(summary.rows),
             summary=summary,
             outcomes=_shares(summary.outcomes),
@@ -63,6 +64,14 @@ def write_report(run_dir: str | Path) -> Path:
     except OSError as error:
         raise ResultsError(f"wanted to write {path}, got {error.strerror}; check access") from error
     return path
+
+
+def unfinished(summary: Summary, manifest: Manifest) -> list[str]:
+    """Says so when the run holds fewer items than it was asked for."""
+    there, wanted = sum(summary.items.values()), manifest.about.get("num_items", 0)
+    if there >= wanted:
+        return []
+    return [f"Unfinished: {there:,} of {wanted:,} items are committed; run the same command again."]
 
 
 def warnings(summary: Summary) -> list[str]:
@@ -88,6 +97,7 @@ def warnings(summary: Summary) -> list[str]:
         share = summary.outcomes[outcome] / total
         if share > ALARM:
             found.append(f"{share:.1%} of the candidates: {outcome.replace('_', ' ')}; {advice}.")
+    found += [f"{gap[0].upper()}{gap[1:]}." for gap in summary.gaps]
     if not summary.rows:
         found.append("No item has an answer, so there are no figures.")
     return found

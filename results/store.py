@@ -217,6 +217,9 @@ def _settle(path: Path, manifest: Manifest) -> Manifest:
     if not (path / "run.json").exists():
         return Manifest(**asked)
     kept = read_manifest(path)
+    if not any((path / "records").glob("part-*.arrow")):
+        # Nothing was committed under the old identity, so nothing can be mixed up.
+        return Manifest(**asked)
     difference = first_difference(kept.identity, asked["identity"])
     if difference:
         name, wanted, got = difference
@@ -224,9 +227,11 @@ def _settle(path: Path, manifest: Manifest) -> Manifest:
             f"{path} holds a run with {name} = {wanted!r}, got {name} = {got!r}; "
             "give another --output, or --fresh to begin beside it"
         )
-    return Manifest(
-        identity=kept.identity, digest=kept.digest, about={**kept.about, **asked["about"]}
-    )
+    # Where and when the first part was made stays known; each later start adds its own.
+    first = {**asked["about"], **kept.about}
+    starts = [*kept.about.get("continued", []), asked["about"]]
+    about = {**first, "continued": starts} if kept.about.get("started") else first
+    return Manifest(identity=kept.identity, digest=kept.digest, about=about)
 
 
 def _refuse_foreign(path: Path) -> None:

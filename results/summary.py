@@ -8,7 +8,7 @@ Means and differences are clustered by `Record.group`.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,21 @@ class Summary:
     """Items by outcome: `ok`, and each way of failing that occurred."""
     limited: bool = False
     """The items are a subset of the data set: not comparable with full runs."""
+    coverage: dict[str, float] = field(default_factory=dict)
+    """By scorer: share of the candidates it was asked about on which it gave a verdict."""
 
     @property
     def items_failed(self) -> int:
         return sum(count for outcome, count in self.items.items() if outcome != "ok")
+
+    @property
+    def gaps(self) -> list[str]:
+        """Scorers that left candidates without a verdict; their methods see only the others."""
+        return [
+            f"scorer {name} gave a verdict on {share:.1%} of the candidates"
+            for name, share in self.coverage.items()
+            if share < 1
+        ]
 
 
 def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Summary:
@@ -98,6 +109,7 @@ def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Su
         usage=columns.usage,
         items={"ok": 0, **columns.items},
         limited=limited,
+        coverage={name: columns.scored[name] / num for name, num in columns.asked.items()},
     )
 
 

@@ -6,8 +6,8 @@ import ast
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class EngineSpec:
     install: str = ""
     known_args: Callable[[], frozenset[str]] = frozenset
     """Names that `args:` may hold."""
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    """Names that it may not, and what to do instead."""
 
 
 @cache
@@ -59,6 +61,16 @@ ENGINES: dict[str, EngineSpec] = {
         package="vllm",
         install="pip install 'lilliput[gpu]' (or 'lilliput[cpu]')",
         known_args=_vllm_args,
+        reserved={
+            "model": "use path",
+            "tokenizer": "use path",
+            "revision": "use revision",
+            "max_model_len": "use context",
+            "dtype": "use dtype",
+            "seed": "every candidate has its own",
+            "logprobs_mode": "log-probabilities are raw ones",
+            "trust_remote_code": "code of a model repository is never run",
+        },
     ),
     "hf": EngineSpec(
         target="actors.engines.hf:HFEngine",
@@ -93,6 +105,11 @@ def check(name: str, config: ModelConfig) -> None:
         )
     known = spec.known_args()
     for key in config.args:
+        if key in spec.reserved:
+            raise ConfigError(
+                f"models.{name}.args.{key}: Lilliput sets this itself, since prompts, identity or "
+                f"scores depend on it; {spec.reserved[key]}"
+            )
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""

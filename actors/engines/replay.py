@@ -12,6 +12,7 @@ Needed: `text`, and `item_id` or `prompt` (the bare question). The rest is optio
 an item are served in file order.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -102,11 +103,21 @@ class ReplayEngine:
         else:
             raise self._missing(number, row, "item_id' or 'prompt")
         texts = row["texts"] if row.get("texts") is not None else [row.get("text")]
+        decoding = row.get("decoding", "sample")
+        if not isinstance(texts, list) or decoding not in (None, "sample", "greedy"):
+            raise ConfigError(
+                f"row {number} of {self._source}: wanted texts as a list and decoding 'sample' or "
+                f"'greedy', got {texts!r:.60} and {decoding!r}"
+            )
         for text in texts:
             if not isinstance(text, str):
                 raise self._missing(number, row, "text")
             completion = self._completion(number, row, text)
-            if row.get("decoding") == "greedy":
+            if decoding == "greedy":
+                if key in self._greedy:
+                    raise ConfigError(
+                        f"row {number} of {self._source}: a second greedy candidate of its item"
+                    )
                 self._greedy[key] = completion
             else:
                 self._draws.setdefault(key, []).append(completion)
@@ -143,6 +154,21 @@ class ReplayEngine:
             f"row {number} of {self._source} has no field '{field}'; "
             f"it has: {', '.join(sorted(row))}"
         )
+
+
+def source_fingerprint(source: Path) -> str:
+    """sha256 of a candidate file, or of the names and bytes of a run's records.
+
+    Raises ConfigError when there is nothing to read.
+    """
+    files = sorted((source / "records").glob("part-*.arrow")) if source.is_dir() else [source]
+    if not files or not all(file.is_file() for file in files):
+        raise ConfigError(f"no candidate file or run directory with records: {source}")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def read_rows(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -52,7 +52,8 @@ CPU_ARGS: dict[str, Any] = {
     "enable_chunked_prefill": False,
     "max_num_seqs": 64,
 }
-GPU_ARGS: dict[str, Any] = {"gpu_memory_utilization": 0.85}
+GPU_SHARE = 0.85
+"""Of a device's memory; a replica on a part of a device takes that part of it."""
 CPU_CONTEXT = 4096
 """Longest default context on CPU: unchunked prefill needs a token budget as large as the
 context."""
@@ -87,7 +88,7 @@ def engine_args(config: ModelConfig, directory: Path, model_context: int) -> dic
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "seed": 0,
-        **(CPU_ARGS if on_cpu else GPU_ARGS),
+        **(CPU_ARGS if on_cpu else {"gpu_memory_utilization": GPU_SHARE * min(1.0, config.gpus)}),
     }
     if on_cpu:
         args["max_num_batched_tokens"] = max(context, CPU_CONTEXT)
@@ -167,7 +168,7 @@ class VLLMEngine:
             temperature=0.0 if greedy else sampling.temperature,
             top_p=1.0 if greedy else sampling.top_p,
             top_k=0 if greedy else sampling.top_k,
-            repetition_penalty=sampling.repetition_penalty,
+            repetition_penalty=1.0 if greedy else sampling.repetition_penalty,
             seed=request.seed,
             max_tokens=min(sampling.max_tokens, self.context - len(request.prompt_ids)),
             stop=list(sampling.stop),

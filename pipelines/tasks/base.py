@@ -68,6 +68,11 @@ class Task(Protocol):
         """Of the data and of what the task does to it; another fingerprint is another task."""
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """The rows are on this machine, so reading them twice costs little."""
+        ...
+
     def items(self) -> Iterator[Item]:
         """Yield the items lazily, always in the same order. Raises ConfigError for a bad row
         (number and field).

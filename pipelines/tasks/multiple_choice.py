@@ -137,13 +137,17 @@ def _explicit(text: str, letters: str) -> Iterator[tuple[str, int]]:
     opening = re.match(rf"[(\[]?([{letters}])(?:[)\].:](?=\s|$)|\s*\n)", text)
     if opening:
         yield opening[1], opening.end(1)
-    named = rf"\b(?i:option|choice|letter|choose|select|pick)\s+{word}{alone}|\(([{letters}])\)"
-    found = [(m[1] or m[2], m.end(1) if m[1] else m.end(2)) for m in re.finditer(named, text)]
+    named = (
+        rf"\b(?i:option|choice|letter)\s+{word}|\b(?i:choose|select|pick)\s+{word}{alone}"
+        rf"|\(([{letters}])\)"
+    )
+    found = [(m[m.lastindex or 0], m.end(m.lastindex or 0)) for m in re.finditer(named, text)]
     if len({letter for letter, _ in found}) == 1:
         yield found[0]
-    closing = re.search(rf"(?:^|\n)\s*[(\[]?([{letters}])[)\].]*\s*$", text)
+    start = text.rstrip().rfind("\n") + 1
+    closing = re.fullmatch(rf"\s*[(\[]?([{letters}])[)\].]*\s*", text[start:])
     if closing:
-        yield closing[1], closing.end(1)
+        yield closing[1], start + closing.end(1)
 
 
 def _option_named(text: str, options: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from actors.types import ConfigError, FinishReason, Item, Message
 from pipelines.tasks.base import Grade, TaskConfig
-from pipelines.tasks.sources import Row, Source, open_source
+from pipelines.tasks.sources import HubSource, Row, Source, open_source
 
 ConfigT = TypeVar("ConfigT", bound=TaskConfig)
 
@@ -87,6 +87,10 @@ class RowTask(ABC, Generic[ConfigT]):
         hash per item, which tell ids that repeat.
         """
         return iter(self._subset()) if self.limited else self._whole()
+
+    @property
+    def is_local(self) -> bool:
+        return not isinstance(self.source, HubSource)
 
     @cached_property
     def limited(self) -> bool:

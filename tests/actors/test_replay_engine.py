@@ -88,6 +88,8 @@ def test_too_few_draws_fail_the_item_and_not_the_run(tmp_path: Path) -> None:
         ({"text": "5"}, r"row 1 .* has no field 'item_id' or 'prompt'; it has: text"),
         ({"item_id": "a"}, r"row 1 .* has no field 'text'"),
         ({"item_id": "a", "text": "5", "finish_reason": "tired"}, r"finish_reason 'tired'; known"),
+        ({"item_id": "a", "texts": "57575"}, r"row 1 .* wanted texts as a list"),
+        ({"item_id": "a", "text": "5", "decoding": "argmax"}, r"row 1 .* got .* 'argmax'"),
         ({"item_id": "a", "text": "5", "scores": [1.0]}, r"wanted names with numbers"),
         ({"item_id": "a", "text": "5", "scores": {"rm": float("nan")}}, r"row 1 .* wanted finite"),
         ({"item_id": "a", "text": "5", "logprob": "high"}, r"row 1 .* wanted finite"),

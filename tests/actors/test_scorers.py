@@ -8,6 +8,7 @@ import pytest
 
 from actors.config import Sampling, ScorerConfig
 from actors.generator import ModelGenerator, candidate_seed
+from actors.roles import LabelLogprobs
 from actors.scorers import make_scorer
 from actors.types import Candidate, Completion, ConfigError, Item, Message
 
@@ -33,7 +34,7 @@ class ScriptedModel:
 
     name = "small"
 
-    def __init__(self, rows: list[tuple[tuple[float, ...], int]] | None = None) -> None:
+    def __init__(self, rows: list[LabelLogprobs] | None = None) -> None:
         self.rows = rows or []
         self.prompts: list[tuple[Message, ...]] = []
         self.seeds: list[int | None] = []
@@ -56,7 +57,7 @@ class ScriptedModel:
 
     async def label_logprobs(
         self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
-    ) -> list[tuple[tuple[float, ...], int]]:
+    ) -> list[LabelLogprobs]:
         self.prompts = list(prompts)
         return self.rows
 
@@ -88,6 +89,7 @@ def test_the_generator_gives_every_draw_its_own_seed_and_greedy_none() -> None:
     assert [c.decoding for c in drawn] == ["greedy", "sample", "sample", "sample"]
     assert model.seeds == [None, *(candidate_seed(7, "q1", "small", i) for i in range(3))]
     assert (drawn[1].tokens, drawn[1].logprob) == (2, -2.0)
+    assert [c.seed for c in drawn] == model.seeds
     assert drawn[1].certainty == pytest.approx(3.0 - math.log(20))
 
 
@@ -97,6 +99,14 @@ def test_seeds_depend_on_run_item_member_and_index_and_fit_31_bits() -> None:
     seeds = [candidate_seed(*key) for key in (base, *others)]
     assert len(set(seeds)) == 5
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_a_text_too_long_to_be_judged_gets_no_verdict_and_costs_the_others_nothing() -> None:
+    model = ScriptedModel([((math.log(0.3), math.log(0.1)), 20), (None, 0)])
+    scorer = make_scorer("p", ScorerConfig(kind="p_true", model="small"), {"small": model})
+    scores = asyncio.run(scorer.score(ITEM, [candidate(), candidate("w " * 9000)]))
+    assert scores[0].value == pytest.approx(0.75)
+    assert (scores[1].value, scores[1].prompt_tokens) == (None, 0)
 
 
 def test_recorded_scores_are_looked_up_by_name() -> None:

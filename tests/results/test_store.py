@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -50,17 +51,31 @@ def test_of_many_attempts_at_once_exactly_one_wins(
     assert list(read_records(tmp_path / "run")) == [make_record(won[0])]
 
 
-def test_the_same_run_goes_on_and_keeps_what_is_known_about_it(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "run", MANIFEST) as store:
+def test_the_same_run_goes_on_and_keeps_what_is_known_of_its_first_part(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
+    first = {"started": "monday", "host": "a"}
+    with Store.open(tmp_path / "run", replace(MANIFEST, about=first)) as store:
         store.note(usage={"tokens": 5})
-    again = Manifest(identity=MANIFEST.identity, about={"host": "b"})
-    with Store.open(tmp_path / "run", again) as store:
-        assert store.manifest.about == {"usage": {"tokens": 5}, "host": "b"}
+        store.commit("a", [make_record(0)])
+    again = {"started": "tuesday", "host": "b"}
+    with Store.open(tmp_path / "run", replace(MANIFEST, about=again)) as store:
+        assert store.manifest.about == {**first, "usage": {"tokens": 5}, "continued": [again]}
     assert read_manifest(tmp_path / "run").digest == MANIFEST.digest
 
 
-def test_another_identity_is_refused_by_the_name_of_the_field(tmp_path: Path) -> None:
+def test_a_directory_without_a_committed_shard_takes_a_corrected_identity(tmp_path: Path) -> None:
+    other = Manifest(identity={"task": {"name": "toy", "shots": 5}, "seed": 0})
     Store.open(tmp_path / "run", MANIFEST).close()
+    with Store.open(tmp_path / "run", other) as store:
+        assert store.manifest.identity == other.identity
+
+
+def test_another_identity_is_refused_by_the_name_of_the_field(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
+    with Store.open(tmp_path / "run", MANIFEST) as store:
+        store.commit("a", [make_record(0)])
     before = (tmp_path / "run" / "run.json").read_bytes()
     other = Manifest(identity={"task": {"name": "toy", "shots": 5}, "seed": 0})
     with pytest.raises(ResultsError, match=r"task\.shots = 0, got task\.shots = 5"):

@@ -179,7 +179,9 @@ def test_a_summary_comes_back_from_its_file(records: list[Record], tmp_path: Pat
     summary = summarize_answers(records, limited=True)
     path = write_summary(tmp_path, summary)
     assert read_summary(tmp_path) == summary
-    assert set(json.loads(path.read_text())) == {"rows", "outcomes", "usage", "items", "limited"}
+    assert set(json.loads(path.read_text())) == {
+        *("rows", "outcomes", "usage", "items", "limited", "coverage")
+    }
     path.write_text('{"rows": [{"task": "toy"}]}')
     with pytest.raises(ResultsError, match=r"summary\.json"):
         read_summary(tmp_path)

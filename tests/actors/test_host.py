@@ -1,0 +1,36 @@
+"""A host around the fake engine: what it refuses, and what it lets through."""
+
+import asyncio
+
+import pytest
+
+from actors.config import FakeConfig, ModelConfig, Sampling
+from actors.host import Host
+from actors.types import Item, ItemError, Message
+
+
+def started(context: int) -> Host:
+    host = Host("small", ModelConfig(engine="fake", fake=FakeConfig(context=context)))
+    asyncio.run(host.start())
+    return host
+
+
+def prompt(num_words: int) -> tuple[Message, ...]:
+    return (Message(role="user", content="word " * num_words),)
+
+
+def test_a_prompt_without_room_for_a_token_is_too_long() -> None:
+    item = Item(id="a", task="t", messages=prompt(40), question="", reference="")
+    with pytest.raises(ItemError, match="reads at most 20") as error:
+        asyncio.run(started(20).generate(item, [1], Sampling(), 0))
+    assert error.value.kind == "too_long"
+
+
+def test_a_label_prompt_that_is_too_long_leaves_the_others_their_answers() -> None:
+    host = started(20)
+    asked = [prompt(3), prompt(40), prompt(5)]
+    rows = asyncio.run(host.label_logprobs(asked, ("Yes", "No")))
+    alone = asyncio.run(host.label_logprobs(asked[2:], ("Yes", "No")))
+    assert [logprobs is None for logprobs, _ in rows] == [False, True, False]
+    assert rows[2] == alone[0]
+    assert [num for _, num in rows] == [4, 0, 6]
