@@ -117,6 +117,7 @@ def prepare(config: RunConfig) -> Job:
         _check_rankers(config, method_config)
     identity = {
         "task": task_config(config.task).model_dump(mode="json"),
+        "data": task.data,
         "fingerprint": task.fingerprint,
         "pipeline": {"name": config.pipeline["name"], **method_config.model_dump(mode="json")},
         "models": models,

@@ -64,6 +64,9 @@ def print_comparison(out: Console, comparison: Comparison) -> None:
             "worse" if row.worse else "better" if row.better else "not told apart",
         )
     out.print(table)
+    if comparison.setting:
+        name, a, b = comparison.setting
+        out.print(f"settings differ, first in {name}: A {a!r}, B {b!r}", highlight=False)
     if comparison.only_a or comparison.only_b:
         out.print(f"left out: {comparison.only_a} items only in A, {comparison.only_b} only in B")
     if comparison.mixed:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from results.errors import ResultsError
 from results.parts import read_records
 from results.resampling import have_common
 from results.stats import holm, paired_differences
-from results.store import Manifest, read_manifest
+from results.store import Manifest, first_difference, read_manifest
 
 ALPHA = 0.05
 
@@ -64,6 +65,8 @@ class Comparison:
     """At least one of the runs is over a subset of its data set."""
     mixed: bool
     """One of the runs is limited and the other is not."""
+    setting: tuple[str, Any, Any] | None = None
+    """The first setting in which the runs differ: its name, A's value, B's value."""
 
     @property
     def worse(self) -> bool:
@@ -74,8 +77,8 @@ class Comparison:
 def compare(run_a: str | Path, run_b: str | Path) -> Comparison:
     """Compare B with A on the items that both answered, paired per item and clustered by group.
 
-    Raises ResultsError: other tasks, other data (the manifests' `fingerprint`), no shared items, no
-    shared method.
+    Prompts, models and settings may differ: that is what is compared. Raises ResultsError: other
+    tasks, other rows (the manifests' `data`), no shared items, no shared method.
     """
     manifests = read_manifest(run_a), read_manifest(run_b)
     a, b = Columns.gather(read_records(run_a)), Columns.gather(read_records(run_b))
@@ -97,17 +100,18 @@ def compare(run_a: str | Path, run_b: str | Path) -> Comparison:
         only_b=len(b.item_ids) - len(rows_a),
         limited=any(limited),
         mixed=limited[0] != limited[1],
+        setting=first_difference(manifests[0].identity, manifests[1].identity),
     )
 
 
 def _refuse(manifests: tuple[Manifest, Manifest], a: Columns, b: Columns) -> None:
     if a.item_ids and b.item_ids and a.task != b.task:
         raise ResultsError(f"wanted two runs of one task, got {a.task!r} and {b.task!r}")
-    data = [manifest.identity.get("fingerprint") for manifest in manifests]
+    data = [manifest.identity.get("data") for manifest in manifests]
     if data[0] != data[1]:
         raise ResultsError(
-            f"wanted two runs over the same data, got fingerprints {data[0]} and {data[1]}; "
-            "run both with the same task settings, data and version"
+            f"wanted two runs over the same rows, got rows with the fingerprints {data[0]} and "
+            f"{data[1]}; prompts and settings may differ, the data may not"
         )
 
 

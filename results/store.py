@@ -34,12 +34,13 @@ _NAME = re.compile(r"part-([\w.-]+)\.arrow")
 class Manifest:
     """What was asked, and what is known about how it was done.
 
-    Manifest(identity={"task": {"name": "gsm8k"}, "seed": 0, "fingerprint": "9f2c"},
+    Manifest(identity={"task": {"name": "gsm8k"}, "seed": 0, "data": "9f2c"},
              about={"limited": False, "started": "2026-05-01T12:00:00Z"})
     """
 
     identity: dict[str, Any]
-    """All that decides results, as JSON. A directory takes no other. `fingerprint`: of the data."""
+    """All that decides results, as JSON. A directory takes no other. `data`: fingerprint of the
+    rows."""
     digest: str = ""
     """Of the identity; filled in when empty."""
     about: dict[str, Any] = field(default_factory=dict)

@@ -64,6 +64,11 @@ class Task(Protocol):
     def num_items(self) -> int: ...
 
     @property
+    def data(self) -> str:
+        """Fingerprint of the rows alone: runs over the same rows can be compared."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Of the data and of what the task does to it; another fingerprint is another task."""
         ...

@@ -100,6 +100,10 @@ class RowTask(ABC, Generic[ConfigT]):
     def num_items(self) -> int:
         return min(self.config.limit or self.source.num_rows, self.source.num_rows)
 
+    @property
+    def data(self) -> str:
+        return self.source.fingerprint
+
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of the rows, the config (but for where the rows are) and the task's version."""

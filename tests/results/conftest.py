@@ -125,7 +125,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
     """Write records as a run directory, in two shards."""
 
     def make(records: list[Record], name: str = "run", *, limited: bool = False) -> Path:
-        manifest = Manifest(identity={"fingerprint": "data-1"}, about={"limited": limited})
+        manifest = Manifest(identity={"data": "data-1"}, about={"limited": limited})
         with Store.open(tmp_path / name, manifest) as store:
             half = len(records) // 2
             store.commit("a", records[:half])

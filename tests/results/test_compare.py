@@ -82,7 +82,20 @@ def test_runs_that_cannot_be_compared_are_refused(
     drawn = [replace(r, answers=r.answers[1:]) for r in records]
     with pytest.raises(ResultsError, match="method, metric and k"):
         compare(make_run(greedy, "d"), make_run(drawn, "e"))
-    with Store.open(tmp_path / "f", Manifest(identity={"fingerprint": "data-2"})) as store:
+    with Store.open(tmp_path / "f", Manifest(identity={"data": "data-2"})) as store:
         store.commit("a", records)
     with pytest.raises(ResultsError, match="data-1 and data-2"):
         compare(run, tmp_path / "f")
+
+
+def test_runs_with_other_prompts_over_the_same_rows_are_compared_and_the_setting_is_named(
+    make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    records = [make_record(i) for i in range(4)]
+    for shots in (0, 2):
+        identity = {"task": {"name": "toy", "shots": shots}, "data": "d", "fingerprint": shots}
+        with Store.open(tmp_path / str(shots), Manifest(identity=identity)) as store:
+            store.commit("a", records)
+    comparison = compare(tmp_path / "0", tmp_path / "2")
+    assert comparison.setting == ("task.shots", 0, 2)
+    assert comparison.items > 0
