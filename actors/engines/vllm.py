@@ -31,6 +31,7 @@ import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -252,18 +253,22 @@ class _Turns:
 
 
 class _StepThread:
-    """LLMEngine in this process. Invariant: after construction only the thread touches `engine`."""
+    """LLMEngine in this process. Invariant: only the thread touches `engine`."""
 
     def __init__(self, args: Any) -> None:
-        from vllm.v1.engine.llm_engine import LLMEngine
-
-        self._engine = LLMEngine.from_engine_args(args)
         self._inbox: queue.SimpleQueue[tuple[str, Sequence[int], Any, Any] | None] = (
             queue.SimpleQueue()
         )
         self._waiting: dict[str, tuple[Any, float]] = {}
-        self._thread = threading.Thread(target=self._main, name="vllm-step", daemon=True)
+        self._engine: Any = None
+        built: Future[None] = Future()
+        # Built by the thread that steps: each thread that computes has OpenMP threads of its own,
+        # and with more of them than cores they sleep at every barrier instead of spinning.
+        self._thread = threading.Thread(
+            target=self._main, args=(args, built), name="vllm-step", daemon=True
+        )
         self._thread.start()
+        built.result()
 
     async def run(self, request_id: str, ids: Sequence[int], params: Any) -> tuple[Any, float]:
         """Submit one request; returns vLLM's output and the seconds it took."""
@@ -275,7 +280,15 @@ class _StepThread:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _main(self) -> None:
+    def _main(self, args: Any, built: "Future[None]") -> None:
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        try:
+            self._engine = LLMEngine.from_engine_args(args)
+        except BaseException as error:  # Whatever it is, it belongs to whoever builds the engine.
+            built.set_exception(error)
+            return
+        built.set_result(None)
         try:
             while self._admit():
                 for output in self._engine.step():

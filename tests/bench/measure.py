@@ -22,8 +22,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-LILLIPUT = str(Path(sys.executable).with_name("lilliput").relative_to(ROOT))
-PYTHON = str(Path(sys.executable).relative_to(ROOT))
+PYTHON = os.path.relpath(sys.executable, ROOT)
+LILLIPUT = str(Path(PYTHON).with_name("lilliput"))
 LOOK_INTERVAL = 0.05
 """Seconds between two looks at a process's memory."""
 

