@@ -100,10 +100,11 @@ def _table(title: str) -> Table:
 def _result(rows: Sequence[Row], metric: str) -> Table:
     first = rows[0]
     table = _table(f"{first.task} with {first.member}: {metric}, 95 % intervals over items")
-    for name in ("method", "k", "value", "interval", "vs greedy", "items", "truncated"):
-        table.add_column(name, justify="left" if name == "method" else "right")
-    for name in ("no answer", "tokens"):
+    # On a narrow terminal a name goes on in the next line: cut names can't be told apart.
+    table.add_column("method", overflow="fold")
+    for name in ("k", "value", "interval", "vs greedy", "items", "truncated", "no answer"):
         table.add_column(name, justify="right")
+    table.add_column("tokens", justify="right")
     for row in rows:
         table.add_row(
             row.method,
