@@ -3,34 +3,23 @@
     messages --template--> text --tokenizer, no special tokens added--> ids --audit--> engine
 
 Engines get the ids. Nothing downstream adds, strips or cuts a token, so BOS is counted here and
-nowhere else.
+nowhere else. Only the template writes special tokens: one that is spelled in a message is text
+(`actors.spelling`).
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from actors.types import ConfigError, Message
+from actors.spelling import TURN_ENDS, SpecialTokens, hidden_ids
+from actors.types import THOUGHT_TAG, ConfigError, Message, Preview
 
-TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|eom_id|>")
-"""Tokens that end a turn in known templates; they stop a completion where the template has them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What a prompt looks like to the model."""
-
-    template: str
-    """`chat` or `none`."""
-    text: str
-    """The ids decoded again, special tokens included."""
-    ids: tuple[int, ...]
-    num_bos: int
-    first_ids: tuple[tuple[int, str], ...]
-    """The first ten ids, each with its token."""
+OPEN_THOUGHT = re.compile(rf"{THOUGHT_TAG.pattern}\s*\Z", re.IGNORECASE)
+TAIL = 32
+"""Tokens at the end of a prompt among which an opened thought is looked for."""
 
 
 class Renderer:
@@ -50,10 +39,11 @@ class Renderer:
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"can't load the tokenizer in {directory}: {error}") from error
         self._template = "" if template == "none" else self._own_template()
+        self._special = SpecialTokens(self._tokenizer)
+        self._hidden = hidden_ids(self._tokenizer, shown=THOUGHT_TAG.fullmatch)
         self._bos_id: int | None = self._tokenizer.bos_token_id
-        self._adds_bos = self._bos_id is not None and self._encode("a", special=True)[:1] == [
-            self._bos_id
-        ]
+        with_bos = self._tokenizer("a", add_special_tokens=True)["input_ids"]
+        self._adds_bos = self._bos_id is not None and with_bos[:1] == [self._bos_id]
 
     def _own_template(self) -> str:
         if not self._tokenizer.chat_template:
@@ -106,18 +96,22 @@ class Renderer:
         Raises ConfigError for messages that the template refuses, an empty prompt and a wrong
         number of BOS.
         """
-        text = self._text(messages)
-        ids = self._prompt_ids(text)
+        text, spelled = self._text(messages)
+        ids = self._prompt_ids(text, spelled)
         self._audit(text, ids)
         return ids
 
+    def opening(self, ids: Sequence[int]) -> str:
+        """The tag of a thought that the prompt opens at its end, white space after it included.
+
+        A completion of such a prompt starts inside the thought. "": the prompt opens none.
+        """
+        found = OPEN_THOUGHT.search(self.raw_text(ids[-TAIL:]))
+        return found[0] if found and not found[1] else ""
+
     def text(self, ids: Sequence[int]) -> str:
-        """The text of generated ids, without special tokens."""
-        return str(
-            self._tokenizer.decode(
-                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        )
+        """The text of generated ids, without special tokens other than the tags of a thought."""
+        return self.raw_text([i for i in ids if i not in self._hidden])
 
     def raw_text(self, ids: Sequence[int]) -> str:
         """The text of any ids, special tokens included."""
@@ -137,14 +131,15 @@ class Renderer:
         `Answer:` is continued by ` Yes`.
         Raises ConfigError when a label is not one token or two labels share theirs.
         """
-        text = self._text(messages)
-        prompt = self._prompt_ids(text)
+        text, spelled = self._text(messages)
+        prompt = self._prompt_ids(text, spelled)
         gap = "" if self._template or text[-1:].isspace() else " "
         ids: list[int] = []
         for label in labels:
-            whole = self._prompt_ids(text + gap + label)
+            whole = self._prompt_ids(text + gap + label, spelled)
             if whole[:-1] != prompt:
-                tokens = self._tokenizer.convert_ids_to_tokens(self._encode(gap + label))
+                alone = self._special.encode(gap + label, {})
+                tokens = self._tokenizer.convert_ids_to_tokens(alone)
                 raise ConfigError(
                     f"label {label!r} must be one token after the prompt; {self._directory.name} "
                     f"reads it as {tokens}; choose another label"
@@ -160,39 +155,41 @@ class Renderer:
         first = ids[:10]
         return Preview(
             template=self.template_name,
+            template_hash=self.template_hash,
             text=self.raw_text(ids),
             ids=tuple(ids),
             num_bos=self.bos_count(ids),
             first_ids=tuple(zip(first, self._tokenizer.convert_ids_to_tokens(first), strict=True)),
         )
 
-    def _text(self, messages: Sequence[Message]) -> str:
+    def _text(self, messages: Sequence[Message]) -> tuple[str, Mapping[str, str]]:
+        """The prompt's text, and the characters in it that stand for spelled special tokens."""
+        contents, spelled = self._special.hide([message.content for message in messages])
         if not self._template:
-            return "\n\n".join(message.content for message in messages)
+            return "\n\n".join(contents), spelled
         from jinja2 import TemplateError
 
-        turns = [{"role": m.role, "content": m.content} for m in messages]
+        turns = [
+            {"role": m.role, "content": content}
+            for m, content in zip(messages, contents, strict=True)
+        ]
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    turns, chat_template=self._template, add_generation_prompt=True, tokenize=False
-                )
+            text = self._tokenizer.apply_chat_template(
+                turns, chat_template=self._template, add_generation_prompt=True, tokenize=False
             )
         except TemplateError as error:
             raise ConfigError(
                 f"the chat template of {self._directory.name} refuses roles "
                 f"{[m.role for m in messages]}: {error}"
             ) from error
+        return str(text), spelled
 
-    def _prompt_ids(self, text: str) -> list[int]:
-        ids = self._encode(text)
+    def _prompt_ids(self, text: str, spelled: Mapping[str, str]) -> list[int]:
+        ids = self._special.encode(text, spelled)
         if not self._template and self._adds_bos:
             assert self._bos_id is not None
             return [self._bos_id, *ids]
         return ids
-
-    def _encode(self, text: str, *, special: bool = False) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
 
     def _audit(self, text: str, ids: Sequence[int]) -> None:
         """As many BOS as meant: what the template writes, or the one that the tokenizer adds.
@@ -209,8 +206,8 @@ class Renderer:
         got = self.bos_count(ids)
         if got != wanted:
             raise ConfigError(
-                f"the prompt starts with {got} BOS tokens ({bos}), wanted {wanted}; take BOS out "
-                f"of the messages or correct the chat template of {self._directory.name}"
+                f"the prompt starts with {got} BOS tokens ({bos}), wanted {wanted}; "
+                f"correct the chat template or the tokenizer in {self._directory}"
             )
 
 

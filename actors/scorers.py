@@ -62,7 +62,8 @@ class PTrue:
     it is right.
 
     Parts: log P(yes), log P(no). No verdict on a text that doesn't fit into the context. The text
-    is quoted as it is: one that spells a special token of the template can pose as the prompt.
+    is quoted as it is, but a special token that it spells is read letter by letter
+    (`actors.spelling`): it can argue with the judge, not end its turn or answer for it.
     """
 
     def __init__(self, config: ScorerConfig, model: Model | None) -> None:

@@ -5,6 +5,7 @@ Everything here is frozen, picklable and made of plain Python values, so that no
 own classes ever leaves the actor that hosts it.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,9 @@ Decoding = Literal["greedy", "sample"]
 
 FinishReason = Literal["stop", "length"]
 """`stop`: an end token or a stop string; `length`: cut by `max_tokens` or by the context."""
+
+THOUGHT_TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+"""Opens or closes (group 1) a thought in the text of a completion."""
 
 
 class LilliputError(Exception):
@@ -74,10 +78,31 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a prompt looks like to the model.
+
+    Preview(template="chat", template_hash="3f2a...", text="<|im_start|>user...",
+            ids=(1, 4093, ...), num_bos=1, first_ids=((1, "<|im_start|>"), (4093, "user"), ...))
+    """
+
+    template: Literal["chat", "none"]
+    template_hash: str
+    """sha-256 of the template's text; "" without one."""
+    text: str
+    """The ids decoded again, special tokens included."""
+    ids: tuple[int, ...]
+    num_bos: int
+    first_ids: tuple[tuple[int, str], ...]
+    """The first ten ids, each with its token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What an engine returns for one prompt and one seed."""
 
     text: str
+    """A thought stands between its tags. The opening tag is there even where the chat template has
+    written it, so the text alone says where the thought ends and whether it did."""
     finish_reason: FinishReason
     prompt_tokens: int
     token_ids: tuple[int, ...] = ()

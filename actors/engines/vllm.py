@@ -16,7 +16,7 @@ Three facts of vLLM 0.32 shape this file.
 - On CPU a seeded request crashes the engine when its prefill is chunked, so chunked prefill is off
   there.
 - In a step that holds a request with `logprob_token_ids`, the top-K log-probabilities of every
-  other request are replaced by padding. `_Turns` keeps the two kinds of calls out of each other's
+  other request are replaced by padding. `Turns` keeps the two kinds of calls out of each other's
   steps.
 - `logprobs` without `detokenize=False` turns every id into text at every step; text is made once,
   at the end.
@@ -30,72 +30,22 @@ import os
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from actors.config import ModelConfig
 from actors.engines.base import EngineRequest
+from actors.engines.turns import Kind, Turns
+from actors.engines.vllm_args import engine_args
+from actors.machine import processor
 from actors.rendering import Renderer
 from actors.types import Completion, EngineError, ItemError
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
-
-MIB = 1 << 20
-CPU_ARGS: dict[str, Any] = {
-    # Eager and an explicit KV size together skip profiling and warm-up.
-    "enforce_eager": True,
-    "kv_cache_memory_bytes": 512 * MIB,
-    # Cache hits are whole blocks: at the default of 128 a short shared prompt never hits.
-    "block_size": 32,
-    "enable_chunked_prefill": False,
-    "max_num_seqs": 64,
-}
-GPU_SHARE = 0.85
-"""Of a device's memory; a replica on a part of a device takes that part of it."""
-CPU_CONTEXT = 4096
-"""Longest default context on CPU: unchunked prefill needs a token budget as large as the
-context."""
-
-
-def environment(config: ModelConfig) -> dict[str, str]:
-    """Environment variables of the process that will host this engine; they must be set before
-    vLLM is imported.
-    """
-    env = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_PLUGINS": ""}
-    if config.gpus == 0:
-        threads = str(max(1, int(config.cpus)))
-        env |= {
-            # `enforce_eager` doesn't reach the compiled log-probability path, whose first batch
-            # takes half a minute.
-            "TORCHDYNAMO_DISABLE": "1",
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-            "OMP_NUM_THREADS": threads,
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        }
-    return env
-
-
-def engine_args(config: ModelConfig, directory: Path, model_context: int) -> dict[str, Any]:
-    """Arguments for vLLM: our defaults for the device, under what the config says."""
-    on_cpu = config.gpus == 0
-    context = config.context or (min(model_context, CPU_CONTEXT) if on_cpu else model_context)
-    args: dict[str, Any] = {
-        "model": str(directory),
-        "dtype": config.dtype,
-        "max_model_len": context,
-        "enable_prefix_caching": True,
-        "disable_log_stats": True,
-        "seed": 0,
-        **(CPU_ARGS if on_cpu else {"gpu_memory_utilization": GPU_SHARE * min(1.0, config.gpus)}),
-    }
-    if on_cpu:
-        args["max_num_batched_tokens"] = max(context, CPU_CONTEXT)
-    elif config.gpus > 1:
-        args |= {"tensor_parallel_size": int(config.gpus), "distributed_executor_backend": "mp"}
-    return args | config.args
 
 
 class VLLMEngine:
@@ -110,13 +60,15 @@ class VLLMEngine:
         own_process: bool | None = None,
     ) -> None:
         from vllm import EngineArgs
+        from vllm.platforms import current_platform
 
         from actors.models import context_length
 
         args = engine_args(config, directory, context_length(directory))
         self.prompts = renderer
         self.context: int = args["max_model_len"]
-        self._turns = _Turns()
+        self.device = str(current_platform.get_device_name()) if config.gpus else processor()
+        self._turns = Turns()
         self._ids = itertools.count()
         if config.gpus > 0 if own_process is None else own_process:
             self._core: _StepThread | _AsyncCore = _AsyncCore(args)
@@ -125,7 +77,7 @@ class VLLMEngine:
 
     async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         """One single-sample vLLM request for each, all at once."""
-        kind = "top" if any(r.top_logprobs for r in requests) else "free"
+        kind: Kind = "top" if any(r.top_logprobs for r in requests) else "free"
         async with self._turns.take(kind):
             calls = [self._core.run(self._id(), r.prompt_ids, self._params(r)) for r in requests]
             outputs = await asyncio.gather(*calls)
@@ -151,6 +103,11 @@ class VLLMEngine:
             outputs = await asyncio.gather(*calls)
         rows = [out.outputs[0].logprobs[0] for out, _ in outputs]
         return [tuple(float(row[i].logprob) for i in ids) for row in rows]
+
+    @property
+    def num_steps(self) -> int:
+        """See `base.Engine.num_steps`."""
+        return self._core.num_steps
 
     async def close(self) -> None:
         """Stop the engine's thread or processes."""
@@ -191,8 +148,10 @@ class VLLMEngine:
                 f"{out.finish_reason!r}"
             )
         k = request.top_logprobs
+        text, stop = self.prompts.text(ids), out.stop_reason
         return Completion(
-            text=out.text if request.sampling.stop else self.prompts.text(ids),
+            # Not vLLM's own text, which lost the tags of a thought if they are special tokens.
+            text=text.partition(stop)[0] if isinstance(stop, str) else text,
             finish_reason=out.finish_reason,
             prompt_tokens=len(request.prompt_ids),
             token_ids=ids,
@@ -212,46 +171,6 @@ def _top_mean(row: Any, k: int) -> float:
     return math.fsum(top) / k
 
 
-class _Turns:
-    """Lets calls of kinds that don't disturb each other run together, the others in turn.
-
-    `top` and `labels` exclude each other; `free` calls run with either. A kind that waits closes
-    the door to newcomers of the other, so neither starves.
-    """
-
-    def __init__(self) -> None:
-        self._running = {"top": 0, "labels": 0}
-        self._waiting = {"top": 0, "labels": 0}
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def take(self, kind: str) -> AsyncIterator[None]:
-        if kind == "free":
-            yield
-            return
-        other = "labels" if kind == "top" else "top"
-        async with self._changed:
-            if self._running[kind] and self._waiting[other]:
-                # Others wait for our kind to drain: join the queue behind them instead of the
-                # running calls.
-                await self._changed.wait_for(
-                    lambda: not self._running[kind] or not self._waiting[other]
-                )
-            self._waiting[kind] += 1
-            try:
-                await self._changed.wait_for(lambda: not self._running[other])
-            finally:
-                self._waiting[kind] -= 1
-            self._running[kind] += 1
-            self._changed.notify_all()
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._running[kind] -= 1
-                self._changed.notify_all()
-
-
 class _StepThread:
     """LLMEngine in this process. Invariant: only the thread touches `engine`."""
 
@@ -260,6 +179,7 @@ class _StepThread:
             queue.SimpleQueue()
         )
         self._waiting: dict[str, tuple[Any, float]] = {}
+        self.num_steps = 0
         self._engine: Any = None
         built: Future[None] = Future()
         # Built by the thread that steps: each thread that computes has OpenMP threads of its own,
@@ -291,7 +211,9 @@ class _StepThread:
         built.set_result(None)
         try:
             while self._admit():
-                for output in self._engine.step():
+                outputs = self._engine.step()
+                self.num_steps += 1
+                for output in outputs:
                     if output.finished:
                         future, start = self._waiting.pop(output.request_id)
                         self._resolve(future, (output, time.monotonic() - start))
@@ -339,6 +261,19 @@ class _AsyncCore:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
+        self.num_steps = 0
+        core = self._engine.engine_core
+        core.get_output_async = self._counted(core.get_output_async)
+
+    def _counted(self, get_output: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """Count the outputs of the core, one for each of its steps."""
+
+        async def counted() -> T:
+            output = await get_output()
+            self.num_steps += 1
+            return output
+
+        return counted
 
     async def run(self, request_id: str, ids: Sequence[int], params: Any) -> tuple[Any, float]:
         """Submit one request; returns vLLM's output and the seconds it took."""

@@ -8,7 +8,7 @@ answer that too.
 
 import re
 
-_THOUGHT_TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+from actors.types import THOUGHT_TAG
 
 _SPECIAL = r"<\|[a-z_]+\|>|</?s>|<(?:start|end)_of_turn>|\[/?INST\]"
 _HEADING = (
@@ -34,10 +34,10 @@ def final_part(text: str) -> str:
 def cut_reasoning(text: str) -> str:
     """Drop what stands between `<think>` and `</think>`, in linear time.
 
-    Where the template opened the thought, only the closing tag appears: everything before it is
-    dropped. A thought that never ends is dropped whole.
+    A thought that never ends is dropped whole. Texts made elsewhere may hold the closing tag alone,
+    where their template wrote the opening one: everything before it is dropped.
     """
-    pieces = _THOUGHT_TAG.split(text)
+    pieces = THOUGHT_TAG.split(text)
     kept = [pieces[0]]
     thinking = False
     for slash, piece in zip(pieces[1::2], pieces[2::2], strict=True):

@@ -102,10 +102,11 @@ def test_a_tokenizer_that_adds_nothing_gets_no_bos(tmp_path):
     assert Renderer(make_tokenizer(tmp_path)).render(HI) == ids_of("Hi")
 
 
-def test_bos_in_the_message_of_a_base_model_is_refused(tmp_path):
+def test_bos_spelled_in_a_message_is_text_and_not_counted(tmp_path):
     renderer = Renderer(make_tokenizer(tmp_path, adds="<bos> $A"))
-    with pytest.raises(ConfigError, match=r"2 BOS tokens.*wanted 1"):
-        renderer.render((Message(role="user", content="<bos> Hi"),))
+    ids = renderer.render((Message(role="user", content="<bos> Hi"),))
+    # The letters of the tag are words that this small vocabulary doesn't know.
+    assert ids == [BOS, UNK, UNK, UNK, *ids_of("Hi")]
 
 
 def test_template_none_leaves_the_template_out(tmp_path):
@@ -168,6 +169,7 @@ def test_a_preview_counts_bos_and_shows_the_first_ten_tokens(smol):
     assert preview.first_ids[0] == (1, "<|im_start|>")
     assert len(preview.first_ids) == 10
     assert preview.ids == tuple(smol.render(HI))
+    assert preview.template_hash == smol.template_hash
 
 
 def test_real_labels_follow_a_chat_turn_bare_and_plain_text_after_a_space(smol_path, smol):
@@ -191,8 +193,8 @@ def test_gemma_reads_plain_text_after_exactly_one_bos():
     ids = gemma.render((Message(role="user", content="Hello"),))
     assert ids == [2, 9259]
     assert gemma.template_name == "none"
-    with pytest.raises(ConfigError, match=r"2 BOS tokens"):
-        gemma.render((Message(role="user", content="<bos>Hello"),))
+    spelled = gemma.render((Message(role="user", content="<bos>Hello"),))
+    assert (gemma.bos_count(spelled), gemma.raw_text(spelled)) == (1, "<bos><bos>Hello")
     assert [gemma.text([i]) for i in gemma.label_ids(("Yes", "No"), HI)] == [" Yes", " No"]
 
 
