@@ -2,9 +2,10 @@
 codes live here.
 
 Exit codes: 0 done; 1 a comparison failed; 2 usage or config; 3 finished, but more items failed than
-`max_failed`; 4 cluster or engine failure; 130 interrupted, and the same command goes on.
+`max_failed`; 4 cluster or engine failure; 130 interrupted: the message says which command goes on.
 """
 
+import shlex
 import sys
 import traceback
 from enum import StrEnum
@@ -33,6 +34,16 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Config keys to change: pipeline.n=8"),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+
+
+class Interrupted(Exception):
+    """A run was interrupted; the message says what goes on with it."""
+
+    def __init__(self, command: str | None) -> None:
+        super().__init__(f"`{command}`" if command else "the same command")
+
+    def __str__(self) -> str:
+        return f"interrupted; {self.args[0]} goes on with what is not committed"
 
 
 class Listing(StrEnum):
@@ -77,14 +88,22 @@ def run(
     from pipelines.config import load
     from pipelines.execute import execute, plan, run_directory
     from pipelines.job import prepare
+    from results.store import fresh_directory
 
     job = prepare(load(config, overrides or ()))
     directory = run_directory(job, output)
+    if fresh:
+        # Chosen here, so that an interrupted run can be told where it goes on.
+        directory = fresh_directory(directory)
     console = tables.console()
     if dry_run:
         tables.print_pairs(console, plan(job, directory))
         return
-    directory, summary = execute(job, directory, fresh=fresh, console=console)
+    try:
+        directory, summary = execute(job, directory, fresh=fresh, console=console)
+    except KeyboardInterrupt:
+        again = ["lilliput", "run", config, *(overrides or ()), "--output", str(directory)]
+        raise Interrupted(shlex.join(again) if fresh else None) from None
     tables.print_run(console, summary, directory)
     raise typer.Exit(_too_many_failed(summary, job.config.max_failed))
 
@@ -200,17 +219,22 @@ def main() -> None:
     """Entry point of the console script."""
     # Taken out by hand, so that it may stand anywhere on the line.
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    said = "interrupted"
     try:
         code = app(args=arguments, standalone_mode=False)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except Interrupted as error:
+        code, said = INTERRUPTED, str(error)
+    # Broad, because errors of every room arrive here: `_explain` turns those with a name into lines
+    # and an exit code, and re-raises the rest, which are bugs.
     except Exception as error:
         code = _explain(error)
         if len(arguments) < len(sys.argv) - 1:
             traceback.print_exception(error)
     # Typer turns most interrupts into this code by itself, without a word.
     if code == INTERRUPTED:
-        print("interrupted; the same command goes on with what is not committed", file=sys.stderr)
+        print(said, file=sys.stderr)
     raise SystemExit(code)
 
 

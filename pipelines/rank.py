@@ -8,6 +8,12 @@ calls NAME. Every figure for k < N is the exact average over all k-subsets of th
 (methods/estimators.py), so methods are compared on the same draws at the same compute. Greedy
 decoding is one candidate of its own and never among the draws.
 
+A draw that could not be graded in time has no verdict, which is neither right nor wrong. `first`,
+`majority`, `weighted`, `best_of` and `oracle` all average over subsets that hold it, so none of
+them has an answer for that item: leaving the draw out, or only those answers that it decides, would
+favour some outcomes and some methods. Greedy is left out where the greedy candidate has no verdict.
+The summary counts such items.
+
 Sources: best-of-N and greedy against sampling, Song et al. 2024 (2407.10457); majority, Wang et al.
 2023 (2203.11171); weighted votes, Li et al. 2023 (2206.02336); pass@k for the oracle, Chen et al.
 2021 (2107.03374).
@@ -93,10 +99,14 @@ def answers(
 ) -> tuple[AnswerRecord, ...]:
     """Every ranker's answer for every metric and draw size, from the same graded candidates.
 
-    `scales` says how each scorer's values become voting weights (`votes.positive_weights`).
+    `scales` says how each scorer's values become voting weights (`votes.positive_weights`). With a
+    candidate that has no verdict the methods that may use it have no answer: greedy for its own
+    candidate, all the others for any draw.
     """
     rows = [row for c in candidates if c.decoding == "greedy" for row in _greedy(c)]
     pool = [c for c in candidates if c.decoding == "sample"]
+    if any(c.correct is None for c in pool):
+        return tuple(rows)
     for metric in metrics:
         for ranker in config.rankers:
             draws = _draws(pool, metric, ranker, scales)
@@ -183,6 +193,7 @@ def scorer_of(ranker: str) -> str | None:
 
 
 def _greedy(candidate: CandidateRecord) -> list[AnswerRecord]:
+    """One answer for each metric; none where the candidate has no verdict, and so no grade."""
     return [
         AnswerRecord(
             method="greedy",

@@ -34,12 +34,13 @@ def print_run(out: Console, summary: Summary, directory: Path) -> None:
     shares = ", ".join(f"{kind} {count:,} ({count / total:.1%})" for kind, count in counts.items())
     say = [f"candidates: {total:,}: {shares}" if total else "candidates: none"]
     say.append("items: " + ", ".join(f"{kind} {count:,}" for kind, count in summary.items.items()))
-    say += [f"warning: {gap}" for gap in summary.gaps]
+    say += [f"warning: {warning}" for warning in summary.warnings]
     if summary.limited:
         say.append("limited: a subset of the data set; not comparable with full results")
     say += [f"records: {directory / 'records'}/*.arrow", f"report:  {directory / 'report.html'}"]
     for line in say:
-        out.print(line, highlight=False, soft_wrap=True)
+        # Without markup: a warning may hold an interval in brackets, or a name from a config.
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_comparison(out: Console, comparison: Comparison) -> None:
@@ -64,6 +65,8 @@ def print_comparison(out: Console, comparison: Comparison) -> None:
             "worse" if row.worse else "better" if row.better else "not told apart",
         )
     out.print(table)
+    if comparison.rows:
+        out.print(_detectable(comparison), highlight=False, soft_wrap=True)
     if comparison.setting:
         name, a, b = comparison.setting
         out.print(f"settings differ, first in {name}: A {a!r}, B {b!r}", highlight=False)
@@ -91,6 +94,16 @@ def print_checks(out: Console, checks: Iterable[Any]) -> bool:
         mark = "ok  " if check.ok else "FAIL"
         out.print(f"{mark}  {check.name}: {check.text}", highlight=False, markup=False)
     return failed
+
+
+def _detectable(comparison: Comparison) -> str:
+    effects = [f"{100 * row.detectable:.1f}" for row in comparison.rows]
+    least, most = min(effects, key=float), max(effects, key=float)
+    points = least if least == most else f"{least} to {most}, by row,"
+    return (
+        f"smallest difference that {comparison.items:,} items could show: {points} points "
+        "(found with 80 % power at p < 0.05, before Holm)"
+    )
 
 
 def _table(title: str) -> Table:

@@ -20,6 +20,43 @@ Key = tuple[str, str, int]
 """Method, metric, k."""
 
 
+class Repeats:
+    """How many draws repeat the text of an earlier draw of their item. Keeps no text."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        """Items with draws."""
+        self.draws = 0
+        self.repeating = 0
+        """Draws; the first of an item never is one."""
+        self._shares = 0.0
+        self._tokens = 0
+        self._counted = 0
+
+    def add(self, draws: Sequence[CandidateRecord]) -> None:
+        """Take in the draws of one item."""
+        if not draws:
+            return
+        repeating = len(draws) - len({draw.text for draw in draws})
+        self.items += 1
+        self.draws += len(draws)
+        self.repeating += repeating
+        self._shares += repeating / len(draws)
+        tokens = [draw.tokens for draw in draws if draw.tokens is not None]
+        self._tokens += sum(tokens)
+        self._counted += len(tokens)
+
+    @property
+    def share(self) -> float | None:
+        """Of an item's draws, the mean over items; None without draws."""
+        return self._shares / self.items if self.items else None
+
+    @property
+    def mean_tokens(self) -> float:
+        """Of the draws whose tokens are known; 0 where none are."""
+        return self._tokens / max(self._counted, 1)
+
+
 class Columns:
     """Values of the items that came out `ok`, by key; counts of everything."""
 
@@ -31,12 +68,19 @@ class Columns:
         self.members: set[str] = set()
         self.items: Counter[str] = Counter()
         """Items by outcome."""
+        self.failures: dict[str, tuple[str, str]] = {}
+        """Of each way of failing: the first item's id, and why."""
         self.asked: Counter[str] = Counter()
         self.scored: Counter[str] = Counter()
         self.outcomes: dict[str, Counter[str]] = {"greedy": Counter(), "sample": Counter()}
         """Candidates by decoding and outcome."""
         self.usage: dict[str, dict[str, Any]] = {}
         """By role: model, requests, prompt_tokens, tokens, over all items."""
+        self.timed_out: Counter[str] = Counter()
+        """Items by what of theirs has no verdict: `greedy`, `sample`, and `any` of the two."""
+        self.chances: array[float] = array("d")
+        """Of each item with choices: the credit of a guess."""
+        self.repeats = Repeats()
         self._values: dict[Key, array[float]] = {}
         self._mc_squares: dict[Key, float] = {}
         self._costs: dict[tuple[str, str], array[float]] = {}
@@ -66,10 +110,16 @@ class Columns:
                 self.scored[score.scorer] += score.value is not None
         self._add_usage(record)
         if record.outcome != "ok":
+            why = record.error.message if record.error else ""
+            self.failures.setdefault(record.outcome, (record.item_id, why))
             return
         row = len(self.item_ids)
         self.item_ids.append(record.item_id)
         self.groups.append(record.group or record.item_id)
+        self.timed_out.update(_without_verdict(record))
+        if record.choices:
+            self.chances.append(1 / len(record.choices))
+        self.repeats.add([c for c in record.candidates if _decoding(c) == "sample"])
         self._add_costs(record, row)
         for answer in record.answers:
             key = (answer.method, answer.metric, answer.k)
@@ -140,6 +190,11 @@ class Columns:
 
 def _decoding(candidate: CandidateRecord) -> str:
     return "greedy" if candidate.index < 0 else "sample"
+
+
+def _without_verdict(record: Record) -> set[str]:
+    found = {_decoding(c) for c in record.candidates if c.outcome == "timed_out"}
+    return found | {"any"} if found else found
 
 
 def _put(column: "array[float]", row: int, value: float) -> None:

@@ -10,7 +10,7 @@ from results.columns import Columns
 from results.errors import ResultsError
 from results.parts import read_records
 from results.resampling import have_common
-from results.stats import holm, paired_differences
+from results.stats import holm, minimum_detectable_effect, paired_differences
 from results.store import Manifest, first_difference, read_manifest
 
 ALPHA = 0.05
@@ -22,7 +22,7 @@ class ComparisonRow:
 
     ComparisonRow(method="majority", metric="accuracy", k=8, a=0.57, b=0.61, difference=0.04,
                   low=0.01, high=0.07, p=0.004, p_holm=0.03, gains=30, losses=14, items=400,
-                  worse=False)
+                  worse=False, detectable=0.042)
     """
 
     method: str
@@ -43,6 +43,9 @@ class ComparisonRow:
     items: int
     worse: bool
     """B is below A, and `p_holm` is below 0.05."""
+    detectable: float
+    """The smallest true difference that as many items find with 80 % probability at p < 0.05,
+    before Holm's adjustment."""
 
     @property
     def better(self) -> bool:
@@ -146,6 +149,7 @@ def _rows(a: Columns, b: Columns, rows_a: list[int], rows_b: list[int]) -> list[
                 losses=change.losses,
                 items=change.items,
                 worse=change.value < 0 and p_holm < ALPHA,
+                detectable=minimum_detectable_effect(change.stderr),
             )
         )
     return rows

@@ -34,7 +34,9 @@ def export(run_dir: str | Path, to: str, path: str | Path) -> Path:
         temporary.rename(path)
     except OSError as error:
         reason = error.strerror or error
-        raise ResultsError(f"wanted to write {path}, got {reason}; check access") from error
+        raise ResultsError(
+            f"wanted to write {path}, got {reason}; check access and free space there"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

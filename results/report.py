@@ -18,12 +18,14 @@ from plotly import offline
 
 from results.errors import ResultsError
 from results.parts import read_records
+from results.pitfalls import MANY_TRUNCATED
 from results.store import Manifest, read_manifest
 from results.summary import Row, Summary, summarize_answers, write_summary
 
 SHOWN_ITEMS = 20
 ALARM = 0.05
-"""Share of truncated candidates, or of those without an answer, from which the page warns."""
+"""Share of truncated candidates, or of those without an answer, from which the page warns, and a
+summary not yet (`pitfalls`)."""
 COLORS = ("#3b82f6", "#e8590c", "#12a150", "#9353d3", "#d6336c", "#0ca5b0", "#b08900", "#7c7c85")
 
 
@@ -62,7 +64,10 @@ def write_report(run_dir: str | Path, summary: Summary | None = None) -> Path:
     try:
         path.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ResultsError(f"wanted to write {path}, got {error.strerror}; check access") from error
+        reason = error.strerror or error
+        raise ResultsError(
+            f"wanted to write {path}, got {reason}; check access and free space there"
+        ) from error
     return path
 
 
@@ -90,14 +95,14 @@ def warnings(summary: Summary) -> list[str]:
             f"{summary.items_failed:,} of {total:,} items failed ({reasons}); no mean has them."
         )
     total = max(sum(summary.outcomes.values()), 1)
-    for outcome, advice in (
-        ("truncated", "raise max_tokens before reading the figures"),
-        ("no_answer", "check the prompt and the answer format"),
+    for outcome, most, advice in (
+        ("truncated", MANY_TRUNCATED, "raise max_tokens before reading the figures"),
+        ("no_answer", 1.0, "check the prompt and the answer format"),
     ):
         share = summary.outcomes[outcome] / total
-        if share > ALARM:
+        if ALARM < share <= most:
             found.append(f"{share:.1%} of the candidates: {outcome.replace('_', ' ')}; {advice}.")
-    found += [f"{gap[0].upper()}{gap[1:]}." for gap in summary.gaps]
+    found += [f"{warning[0].upper()}{warning[1:]}." for warning in summary.warnings]
     if not summary.rows:
         found.append("No item has an answer, so there are no figures.")
     return found

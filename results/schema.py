@@ -88,6 +88,7 @@ class CandidateRecord:
     correct: bool | None
     """Under the task's headline metric; None where the grader gave no verdict."""
     grade: tuple[GradeRecord, ...]
+    """Empty where the grader gave no verdict."""
     seconds: float
     scores: tuple[ScoreRecord, ...] = ()
 

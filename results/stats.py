@@ -8,7 +8,7 @@ Axes: `Q` item, `G` cluster of items, `C` column, `R` resample. NaN: this column
 the item. Items that share a cluster (a passage, a template) are resampled, flipped and counted
 together.
 
-Sources: Clopper & Pearson 1934; Wilson 1927; Holm 1979; Efron & Tibshirani, An Introduction to the
+Sources: Clopper & Pearson 1934; Holm 1979; Efron & Tibshirani, An Introduction to the
 Bootstrap, ch. 13 (percentile interval); Miller, "Adding Error Bars to Evals", arXiv 2411.00640
 (clusters, paired differences).
 """
@@ -193,12 +193,6 @@ def clopper_pearson(credit: float, n: float, level: float = 0.95) -> Interval:
     low = 0.0 if credit <= 0 else float(stats.beta.ppf(tail, credit, n - credit + 1))
     high = 1.0 if credit >= n else float(stats.beta.ppf(1 - tail, credit + 1, n - credit))
     return Interval(low, high, (high - low) / (2 * _z(level)))
-
-
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval for a share of whole trials."""
-    found = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Interval(float(found.low), float(found.high), (found.high - found.low) / (2 * _z(level)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -18,7 +18,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -109,11 +109,6 @@ class Store:
         names = map(_NAME.fullmatch, os.listdir(self.directory / "records"))
         return {name[1] for name in names if name}
 
-    def owed(self, shards: Iterable[str]) -> list[str]:
-        """Of these shard ids, those that aren't committed, in their order."""
-        done = self.committed()
-        return [shard for shard in shards if shard not in done]
-
     def commit(self, shard_id: str, records: Iterable[Record]) -> bool:
         """Keep a shard's records for good. False: the shard was committed before, and stays as it
         was.
@@ -137,21 +132,22 @@ class Store:
         return True
 
     def note(self, **about: Any) -> None:
-        """Put entries into run.json's `about`, replacing those of the same name."""
-        self.manifest = Manifest(
-            identity=self.manifest.identity,
-            digest=self.manifest.digest,
-            about={**self.manifest.about, **about},
-        )
-        write_json(self.directory / "run.json", asdict(self.manifest))
+        """Put entries into run.json's `about`, replacing those of the same name.
+
+        Raises ResultsError when the file can't be written; it stays as it was then.
+        """
+        manifest = replace(self.manifest, about={**self.manifest.about, **about})
+        write_json(self.directory / "run.json", asdict(manifest))
+        self.manifest = manifest
 
     def _prepare(self) -> None:
+        # First of all, because a directory that has other content and no run.json is foreign.
+        write_json(self.directory / "run.json", asdict(self.manifest))
         for name in ("records", "logs"):
             (self.directory / name).mkdir(exist_ok=True)
         for folder in (self.directory, self.directory / "records"):
             for left_over in folder.glob("*.tmp"):
                 left_over.unlink(missing_ok=True)
-        write_json(self.directory / "run.json", asdict(self.manifest))
 
 
 def fresh_directory(path: str | Path) -> Path:
@@ -183,7 +179,10 @@ def read_manifest(run_dir: str | Path) -> Manifest:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Replace a JSON file as a whole: a reader sees the old one or the new one. Raises OSError."""
+    """Replace a JSON file as a whole: a reader sees the old one or the new one.
+
+    Raises ResultsError when it can't be written.
+    """
     text = json.dumps(content, indent=2, allow_nan=False, default=str) + "\n"
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -192,9 +191,11 @@ def write_json(path: Path, content: object) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
 
 
 def first_difference(wanted: Any, got: Any, name: str = "") -> tuple[str, Any, Any] | None:

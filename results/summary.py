@@ -6,8 +6,7 @@ Items that failed are in no mean and in every count. Differences are over the it
 Means and differences are clustered by `Record.group`.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from results.columns import Columns, Key
-from results.errors import ResultsError
+from results.pitfalls import pitfalls
 from results.resampling import Floats, have_common
 from results.schema import OUTCOMES, Record
 from results.stats import Difference, Interval, mean_intervals, paired_differences
@@ -64,6 +63,9 @@ class Row:
     truncated: float = 0.0
     """Share of the candidates it could see (greedy: the greedy ones, else the draws)."""
     no_answer: float = 0.0
+    duplicates: float | None = None
+    """Share of an item's draws whose text repeats an earlier draw of the item, mean over all
+    items; None for greedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +83,12 @@ class Summary:
     """The items are a subset of the data set: not comparable with full runs."""
     coverage: dict[str, float] = field(default_factory=dict)
     """By scorer: share of the candidates it was asked about on which it gave a verdict."""
+    warnings: list[str] = field(default_factory=list)
+    """What makes the figures doubtful, in words; see `pitfalls`."""
 
     @property
     def items_failed(self) -> int:
         return sum(count for outcome, count in self.items.items() if outcome != "ok")
-
-    @property
-    def gaps(self) -> list[str]:
-        """Scorers that left candidates without a verdict; their methods see only the others."""
-        return [
-            f"scorer {name} gave a verdict on {share:.1%} of the candidates"
-            for name, share in self.coverage.items()
-            if share < 1
-        ]
 
 
 def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Summary:
@@ -103,36 +98,30 @@ def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Su
     """
     columns = Columns.gather(records)
     outcomes = columns.outcomes["greedy"] + columns.outcomes["sample"]
+    rows = tuple(_rows(columns))
     return Summary(
-        rows=tuple(_rows(columns)),
+        rows=rows,
         outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
         usage=columns.usage,
         items={"ok": 0, **columns.items},
         limited=limited,
         coverage={name: columns.scored[name] / num for name, num in columns.asked.items()},
+        warnings=pitfalls(columns, _baseline(rows)),
     )
 
 
 def write_summary(run_dir: str | Path, summary: Summary) -> Path:
     """Write or replace summary.json, whole. Raises ResultsError."""
     path = Path(run_dir) / "summary.json"
-    try:
-        write_json(path, asdict(summary))
-    except OSError as error:
-        raise ResultsError(f"wanted to write {path}, got {error.strerror}; check access") from error
+    write_json(path, asdict(summary))
     return path
 
 
-def read_summary(run_dir: str | Path) -> Summary:
-    """Read summary.json. Raises ResultsError where there is none, or a broken one."""
-    path = Path(run_dir) / "summary.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Summary(**{**kept, "rows": tuple(Row(**row) for row in kept["rows"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(
-            f"wanted a summary in {path}, got {error}; `lilliput report {run_dir}` makes it anew"
-        ) from error
+def _baseline(rows: Sequence[Row]) -> Row | None:
+    """One draw's worth under the headline metric: greedy, else the mean single draw."""
+    headline = [row for row in rows if row.metric == rows[0].metric]
+    found = {row.method: row for row in headline if row.k == 0 or row.method == "first"}
+    return found.get("greedy", found.get("first"))
 
 
 def _rows(columns: Columns) -> list[Row]:
@@ -197,6 +186,7 @@ def _row(
         mc_error=columns.mc_error(key),
         truncated=seen["truncated"] / num_seen,
         no_answer=seen["no_answer"] / num_seen,
+        duplicates=columns.repeats.share if k else None,
     )
 
 

@@ -20,11 +20,11 @@ from itertools import chain, combinations
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.methods.votes import TIE
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-TIE = 1e-9
-"""Sums of weights tie when they differ by less than this share of the larger one."""
 ROWS = 4096
 """Subsets weighed at once; bounds memory, not the result."""
 
@@ -146,17 +146,6 @@ def weighted_majority_at_k(
     credit_S = _weigh(drawn_SN, group_NG, weight_N, credit_N)
     error = 0.0 if exact else credit_S.std(ddof=1) / math.sqrt(num_subsets)
     return Estimate(min(1.0, credit_S.mean()), mc_error=error)
-
-
-def kl_best_of_n(n: int) -> float:
-    """Upper bound (nats) on KL(best-of-n || one draw): ln n - (n-1)/n.
-
-    Attained when no two draws score the same. Source: Beirami et al. 2024 (arXiv 2401.01879).
-    Raises ValueError for n < 1.
-    """
-    if n < 1:
-        raise ValueError(f"wanted n >= 1, got n={n}")
-    return math.log(n) - (n - 1) / n
 
 
 def _expected_plurality(size_G: list[int], credit_G: list[float], *, num: int, k: int) -> float:

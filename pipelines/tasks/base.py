@@ -45,7 +45,8 @@ class Grade:
     """Canonical: two texts that mean the same answer have the same string here. None: no answer."""
     outcome: Literal["correct", "wrong", "truncated", "no_answer", "timed_out"]
     metrics: tuple[tuple[str, float], ...]
-    """Credit in [0, 1] under each of the task's metrics, in the order of `Task.metrics`."""
+    """Credit in [0, 1] under each of the task's metrics, in the order of `Task.metrics`; empty
+    where the outcome is `timed_out`, which is no verdict."""
 
 
 class Task(Protocol):

@@ -92,6 +92,7 @@ class Custom(RowTask[CustomConfig]):
     """What CustomConfig says."""
 
     Config: ClassVar[type[TaskConfig]] = CustomConfig
+    version: ClassVar[str] = "2"
 
     def __init__(self, config: CustomConfig, *, grading_only: bool = False) -> None:
         self._prompt = Template("prompt", config.prompt)
@@ -141,8 +142,10 @@ class Custom(RowTask[CustomConfig]):
             outcome: Outcome = "truncated" if cut else "no_answer"
         else:
             outcome = self._compare(item.reference, answer)
-        credit = float(outcome == "correct")
-        return Grade(answer=answer, outcome=outcome, metrics=(("accuracy", credit),))
+        credit = (("accuracy", float(outcome == "correct")),)
+        return Grade(
+            answer=answer, outcome=outcome, metrics=() if outcome == "timed_out" else credit
+        )
 
     def _gold(self, row: Row) -> Any:
         if self.config.choices:

@@ -10,22 +10,17 @@ Answer   the letter of one ending; the endings are shuffled by item.
 import re
 from typing import ClassVar
 
-from actors.types import FinishReason, Item
-from pipelines.tasks.base import Grade, TaskConfig
-from pipelines.tasks.multiple_choice import INSTRUCTION, grade_letter, shuffled
-from pipelines.tasks.rows import RowTask
+from actors.types import Item
+from pipelines.tasks.multiple_choice import LetterTask
 from pipelines.tasks.sources import Row
 
 _MARKER = re.compile(r"\s*\[(?:header|title|step|substeps?)\]\s*")
 
 
-class HellaSwag(RowTask[TaskConfig]):
+class HellaSwag(LetterTask):
     """Rows with a context, its endings and the index of the true one."""
 
     packaged: ClassVar[str | None] = "hellaswag"
-
-    def ask(self, question: str) -> str:
-        return f"{question}\n\n{INSTRUCTION}"
 
     def item(self, row: Row) -> Item:
         context = _context(row)
@@ -33,19 +28,8 @@ class HellaSwag(RowTask[TaskConfig]):
         item_id = self.row_id(row, context, endings)
         if isinstance(endings, list):
             endings = [_plain(e) if isinstance(e, str) else e for e in endings]
-        options = shuffled(row, endings, gold, f"{self.config.seed}:{item_id}")
-        question = options.ask(f"Which ending continues this text best?\n\n{context} ...")
-        return Item(
-            id=item_id,
-            task=self.name,
-            messages=self.messages(question),
-            question=question,
-            reference=options.gold,
-            choices=options.texts,
-        )
-
-    def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
-        return grade_letter(item.reference, item.choices, text, finish_reason)
+        question = f"Which ending continues this text best?\n\n{context} ..."
+        return self.lettered(item_id, row, question=question, choices=endings, gold=gold)
 
 
 def _context(row: Row) -> str:

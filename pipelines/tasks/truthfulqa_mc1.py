@@ -10,38 +10,21 @@ Answer   the letter of one choice; choices are shuffled by item, since the data 
 
 from typing import Any, ClassVar
 
-from actors.types import FinishReason, Item
-from pipelines.tasks.base import Grade, TaskConfig
-from pipelines.tasks.multiple_choice import INSTRUCTION, grade_letter, shuffled
-from pipelines.tasks.rows import RowTask
+from actors.types import Item
+from pipelines.tasks.multiple_choice import LetterTask
 from pipelines.tasks.sources import Row
 
 
-class TruthfulQaMc1(RowTask[TaskConfig]):
+class TruthfulQaMc1(LetterTask):
     """Rows with a question, its choices and the index of the true one."""
 
     packaged: ClassVar[str | None] = "truthfulqa_mc1"
-
-    def ask(self, question: str) -> str:
-        return f"{question}\n\n{INSTRUCTION}"
 
     def item(self, row: Row) -> Item:
         question = row.text("question").strip()
         choices, gold = _choices(row)
         item_id = self.row_id(row, question, choices)
-        options = shuffled(row, choices, gold, f"{self.config.seed}:{item_id}")
-        asked = options.ask(question)
-        return Item(
-            id=item_id,
-            task=self.name,
-            messages=self.messages(asked),
-            question=asked,
-            reference=options.gold,
-            choices=options.texts,
-        )
-
-    def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
-        return grade_letter(item.reference, item.choices, text, finish_reason)
+        return self.lettered(item_id, row, question=question, choices=choices, gold=gold)
 
 
 def _choices(row: Row) -> tuple[Any, Any]:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from pipelines.methods.estimators import (
     Estimate,
     best_of_k,
-    kl_best_of_n,
     majority_at_k,
     pass_at_k,
     weighted_majority_at_k,
@@ -266,19 +265,12 @@ def test_enumeration_stops_at_max_subsets() -> None:
     assert vote(3, max_subsets=19).mc_error > 0.0
 
 
-def test_kl_of_best_of_n_matches_worked_values() -> None:
-    bounds = [kl_best_of_n(n) for n in (1, 2, 4, 8, 16, 32, 64, 128)]
-    worked = [0.0, 0.1931, 0.6363, 1.2044, 1.8351, 2.4970, 3.1745, 3.8598]
-    assert bounds == pytest.approx(worked, abs=5.1e-5)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: pass_at_k(5, 2, 6), "wanted 1 <= k <= N=5 draws, got k=6"),
         (lambda: pass_at_k(5, 2, 0), "got k=0"),
         (lambda: pass_at_k(5, 6, 1), "got num_correct=6"),
-        (lambda: kl_best_of_n(0), "got n=0"),
         (lambda: best_of_k([], [], 1), "N=0 draws"),
         (lambda: best_of_k([1.0, 2.0], [1], 1), "'scores': 2, 'gold': 1"),
         (lambda: best_of_k([1.0, math.nan], [0, 1], 1), "got scores .*nan"),

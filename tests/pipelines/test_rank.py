@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -223,6 +224,36 @@ def test_greedy_is_a_baseline_of_its_own_and_never_among_the_draws() -> None:
 def test_a_run_without_greedy_has_no_greedy_row() -> None:
     rows = answers(pool(["a"]), Config(n=1), metrics=["accuracy"], scales={})
     assert {row.method for row in rows} == {"first", "majority", "oracle"}
+
+
+ALL = ("first", "majority", "best_of:s", "weighted:s", "oracle")
+
+
+def methods(candidates: Sequence[CandidateRecord]) -> set[str]:
+    """The methods that have an answer."""
+    num = sum(c.decoding == "sample" for c in candidates)
+    rows = answers(
+        candidates, Config(n=num, rankers=ALL), metrics=["accuracy"], scales={"s": "probability"}
+    )
+    return {row.method for row in rows}
+
+
+def ungraded(kept: CandidateRecord) -> CandidateRecord:
+    return replace(kept, outcome="timed_out", correct=None, grade=())
+
+
+@pytest.mark.parametrize("others", [["a", "a"], ["b", "b"], [None, None]])
+def test_a_draw_without_a_verdict_leaves_greedy_alone_with_an_answer_whatever_the_others_are(
+    others: list[str | None],
+) -> None:
+    draws = pool(["x", *others], scores=[0.2, 0.3, 0.4])
+    assert methods([candidate(-1, RIGHT), *draws]) == {"greedy", *ALL}
+    assert methods([candidate(-1, RIGHT), ungraded(draws[0]), *draws[1:]]) == {"greedy"}
+
+
+def test_a_greedy_candidate_without_a_verdict_leaves_the_draws_their_answers() -> None:
+    draws = pool(["a", "b"], scores=[0.2, 0.3])
+    assert methods([ungraded(candidate(-1, RIGHT)), *draws]) == set(ALL)
 
 
 def test_every_metric_gets_its_own_curve_from_its_own_credits() -> None:

@@ -37,6 +37,20 @@ def test_a_much_weaker_run_is_worse_and_the_other_way_better(
     assert not up.worse
 
 
+def test_a_row_says_which_difference_its_items_could_have_shown(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    def between(num: int) -> float:
+        a = make_run([make_record(i) for i in range(num)], f"a{num}")
+        b = make_run([make_record(i, seed=1) for i in range(num)], f"b{num}")
+        (row,) = (row for row in compare(a, b).rows if row.method == "first")
+        # 1.96 + 0.84 standard errors; the interval is 1.96 of them to either side.
+        assert row.detectable == pytest.approx((row.high - row.low) / 2 * 2.8016 / 1.96, rel=0.1)
+        return row.detectable
+
+    assert between(160) == pytest.approx(between(40) / 2, rel=0.3)
+
+
 def test_only_items_that_both_answered_count(
     make_run: Callable[..., Path],
     make_record: Callable[..., Record],

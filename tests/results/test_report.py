@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,8 +8,8 @@ import pytest
 
 from results.errors import ResultsError
 from results.report import headline, warnings, write_report
-from results.schema import ErrorRecord, Record, Turn
-from results.summary import Summary, read_summary
+from results.schema import OUTCOMES, ErrorRecord, Record, Turn
+from results.summary import Summary, summarize_answers
 
 ATTACK = "<script>document.title = 'owned'</script><img src=x onerror=alert(1)>"
 
@@ -18,7 +19,7 @@ def test_the_page_stands_alone(
 ) -> None:
     run = make_run([make_record(number) for number in range(30)])
     page = write_report(run).read_text(encoding="utf-8")
-    assert len(read_summary(run).rows) == 14
+    assert len(json.loads((run / "summary.json").read_text())["rows"]) == 14
     assert page.count('class="plotly-graph-div"') == 2
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page)
     assert "prefers-color-scheme" in page
@@ -82,12 +83,16 @@ def test_warnings_name_what_spoils_the_figures() -> None:
         assert text in found[place]
 
 
-def test_the_headline_has_each_method_at_its_largest_k(
-    make_run: Callable[..., Path], make_record: Callable[..., Record]
-) -> None:
-    run = make_run([make_record(number) for number in range(12)])
-    write_report(run)
-    found = [(row.method, row.k) for row in headline(read_summary(run).rows)]
+def test_the_summarys_warnings_are_on_the_page_and_none_is_said_twice() -> None:
+    outcomes = {**dict.fromkeys(OUTCOMES, 0), "correct": 60, "truncated": 40}
+    said = ["40.0% of the candidates were cut before they had an answer: raise max_tokens"]
+    summary = Summary(rows=(), outcomes=outcomes, usage={}, items={"ok": 10}, warnings=said)
+    assert [text for text in warnings(summary) if "40.0%" in text] == [f"{said[0]}."]
+
+
+def test_the_headline_has_each_method_at_its_largest_k(make_record: Callable[..., Record]) -> None:
+    rows = summarize_answers(make_record(number) for number in range(12)).rows
+    found = [(row.method, row.k) for row in headline(rows)]
     assert found == [("greedy", 0), ("first", 1), ("majority", 8), ("best_of:rm", 8), ("oracle", 8)]
 
 

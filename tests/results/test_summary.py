@@ -2,7 +2,7 @@ import gc
 import json
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from results.errors import ResultsError
 from results.schema import OUTCOMES, AnswerRecord, Record
 from results.stats import mean_interval, paired_difference
-from results.summary import Row, Summary, read_summary, summarize_answers, write_summary
+from results.summary import Row, Summary, summarize_answers, write_summary
 
 
 @pytest.fixture
@@ -175,13 +175,26 @@ def test_an_item_that_comes_twice_and_a_second_task_are_refused(records: list[Re
         summarize_answers([records[0], replace(records[1], task="other")])
 
 
-def test_a_summary_comes_back_from_its_file(records: list[Record], tmp_path: Path) -> None:
+def test_duplicates_are_the_share_of_an_items_draws_that_repeat_an_earlier_one(
+    make_record: Callable[..., Record],
+) -> None:
+    def saying(number: int, *texts: str) -> Record:
+        record = make_record(number, num_draws=len(texts))
+        greedy, *draws = record.candidates
+        draws = [replace(c, text=text) for c, text in zip(draws, texts, strict=True)]
+        return replace(record, candidates=(replace(greedy, text=texts[0]), *draws))
+
+    records = [saying(0, "a", "b", "a", "a"), saying(1, "a", "b", "c", "d")]
+    summary = summarize_answers(records)
+    assert row_of(summary, "first", 1).duplicates == pytest.approx((2 / 4 + 0) / 2)
+    assert row_of(summary, "greedy", 0).duplicates is None
+
+
+def test_a_summary_is_kept_whole_with_its_warnings(records: list[Record], tmp_path: Path) -> None:
     summary = summarize_answers(records, limited=True)
     path = write_summary(tmp_path, summary)
-    assert read_summary(tmp_path) == summary
-    assert set(json.loads(path.read_text())) == {
-        *("rows", "outcomes", "usage", "items", "limited", "coverage")
-    }
-    path.write_text('{"rows": [{"task": "toy"}]}')
+    kept = json.loads(path.read_text())
+    assert kept == {**asdict(summary), "rows": [asdict(row) for row in summary.rows]}
+    assert set(kept) == {*("rows", "outcomes", "usage", "items", "limited", "coverage", "warnings")}
     with pytest.raises(ResultsError, match=r"summary\.json"):
-        read_summary(tmp_path)
+        write_summary(tmp_path / "absent", summary)

@@ -158,23 +158,79 @@ class Hub:
 def test_a_hub_id_is_streamed_with_its_subset_split_and_revision():
     hub = Hub(ROWS)
     asked = config("openai/gsm8k", subset="main", revision="abc")
-    source = HubSource(asked, load=hub)
+    source = HubSource(asked, load=hub, api=Api())
     assert [dict(row.fields) for row in source.rows()] == ROWS
     expected = {"split": "test", "revision": "abc", "streaming": True}
     assert hub.call == (("openai/gsm8k", "main"), expected)
     assert source.num_rows == 1000
-    other = HubSource(config("openai/gsm8k", subset="main", revision="abd"), load=hub)
-    assert other.fingerprint != source.fingerprint
+
+
+class Api:
+    """Stands in for `huggingface_hub.HfApi`: knows commits by revision, or is out of reach, and
+    keeps the paths of cached cards."""
+
+    def __init__(self, commits=None, cached=None):
+        self.commits, self.cached, self.asked = commits, cached or {}, 0
+
+    def dataset_info(self, source, *, revision, timeout):
+        self.asked += 1
+        if self.commits is None:
+            raise ConnectionError("no network")
+        return types.SimpleNamespace(sha=self.commits[revision])
+
+    def hf_hub_download(self, source, name, *, repo_type, revision, local_files_only):
+        self.asked += 1
+        assert repo_type == "dataset"
+        if local_files_only and revision not in self.cached:
+            raise FileNotFoundError("not cached, and no network")
+        commit = self.cached[revision] if local_files_only else self.commits[revision]
+        return f"/cache/datasets--openai--gsm8k/snapshots/{commit}/{name}"
+
+
+OLD, NEW = "0123456789" * 4, "abcdef0123" * 4
+
+
+def hub_source(revision=None, api=None, load=None):
+    asked = config("openai/gsm8k", subset="main", revision=revision)
+    return HubSource(asked, load=load or Hub(ROWS[:2]), api=api or Api())
+
+
+def test_a_branch_is_pinned_by_its_commit_and_its_rows_are_those_of_that_commit():
+    hub = Hub(ROWS[:2])
+    before = hub_source("main", Api({"main": OLD}), hub)
+    assert len(list(before.rows())) == 2
+    assert hub.call[1]["revision"] == before.commit == OLD
+    after = hub_source("main", Api({"main": NEW}))
+    assert after.fingerprint != before.fingerprint
+    assert hub_source("v1", Api({"v1": OLD})).fingerprint == before.fingerprint
+
+
+def test_a_commit_needs_no_hub_to_be_pinned():
+    api = Api()
+    assert hub_source(OLD, api).fingerprint == hub_source("main", Api({"main": OLD})).fingerprint
+    assert api.asked == 0
+
+
+def test_without_a_network_a_cached_copy_tells_its_commit():
+    offline = hub_source("main", Api(cached={"main": OLD}))
+    assert offline.fingerprint == hub_source("main", Api({"main": OLD})).fingerprint
+
+
+def test_a_revision_without_a_known_commit_is_kept_and_says_so_in_the_fingerprint():
+    source = hub_source("main")
+    assert source.commit is None
+    assert source.fingerprint.startswith("unpinned-")
+    assert source.fingerprint != hub_source("v1").fingerprint
 
 
 def test_the_hub_is_asked_for_its_count_of_rows():
-    assert HubSource(config("openai/gsm8k"), load=Hub(ROWS[:2], num_examples=77)).num_rows == 77
+    assert hub_source(load=Hub(ROWS[:2], num_examples=77)).num_rows == 77
 
 
 def test_a_hub_failure_is_a_config_error_that_names_the_data_set():
     hub = Hub([], error=RuntimeError("no such subset"))
     with pytest.raises(ConfigError, match=r"openai/gsm8k.*no such subset"):
-        next(HubSource(config("openai/gsm8k"), load=hub).rows())
+        next(hub_source(load=hub).rows())
 
 
 def test_a_plain_name_is_a_hub_id_and_is_not_loaded_to_open_it():

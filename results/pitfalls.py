@@ -1,0 +1,122 @@
+"""What makes the figures of a finished run doubtful although nothing failed.
+
+Wrong weights, a wrong chat template and an answer format that nobody reads give plausible scores
+without an error; so do seeds that were never applied. Each check looks at counts of one pass over
+the records and says, in one line, what is suspicious and where to look.
+"""
+
+from typing import Protocol
+
+from results.columns import Columns
+
+LONG_DRAW = 16
+"""Mean tokens of a draw from which copies are no coincidence: short answers repeat by nature."""
+MANY_TRUNCATED = 1 / 3
+FEW_GRADED = 20
+"""Below this many graded candidates, none being correct says little."""
+
+
+class Measured(Protocol):
+    """A mean with its interval, as a row of the summary has it."""
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
+def pitfalls(columns: Columns, baseline: Measured | None) -> list[str]:
+    """One line for each thing that a reader must know before the figures, worst first.
+
+    baseline: what a single reply is worth, greedy or drawn, under the headline metric; None where
+        no item has either.
+    """
+    return [
+        *_failed(columns),
+        *_guessing(columns, baseline),
+        *_nothing_correct(columns),
+        *_copies(columns),
+        *_truncated(columns),
+        *_no_verdict(columns),
+        *_coverage(columns),
+    ]
+
+
+def _failed(columns: Columns) -> list[str]:
+    return [
+        f"{columns.items[kind]:,} items came to nothing ({kind}), the first {item_id!r}: {why}"
+        for kind, (item_id, why) in columns.failures.items()
+    ]
+
+
+def _guessing(columns: Columns, baseline: Measured | None) -> list[str]:
+    """Chance is the mean of 1 / choices over the items, where all of them have choices."""
+    if baseline is None or len(columns.chances) < len(columns.item_ids):
+        return []
+    chance = sum(columns.chances) / len(columns.chances)
+    if baseline.low > chance:
+        return []
+    verdict = "below guessing" if baseline.high < chance else "within noise of guessing"
+    return [
+        f"{baseline.metric} {baseline.value:.2f} [{baseline.low:.2f}, {baseline.high:.2f}] is "
+        f"{verdict} ({chance:.2f}): check the model, its chat template and the answer format"
+    ]
+
+
+def _nothing_correct(columns: Columns) -> list[str]:
+    outcomes = columns.outcomes["greedy"] + columns.outcomes["sample"]
+    graded = outcomes.total() - outcomes["timed_out"]
+    if columns.chances or outcomes["correct"] or graded < FEW_GRADED:
+        return []
+    return [
+        f"none of {graded:,} candidates is correct: check the model, its chat template and the "
+        "answer format"
+    ]
+
+
+def _copies(columns: Columns) -> list[str]:
+    """Of the draws that have an earlier one to repeat: with two per item that is every second."""
+    repeats = columns.repeats
+    later = repeats.draws - repeats.items
+    if repeats.mean_tokens < LONG_DRAW or 2 * repeats.repeating <= later:
+        return []
+    return [
+        f"{repeats.repeating / later:.1%} of the draws after an item's first repeat the text of an "
+        "earlier one: check that seeds are applied and that the temperature isn't near 0"
+    ]
+
+
+def _truncated(columns: Columns) -> list[str]:
+    outcomes = columns.outcomes["greedy"] + columns.outcomes["sample"]
+    share = outcomes["truncated"] / max(outcomes.total(), 1)
+    if share <= MANY_TRUNCATED:
+        return []
+    return [f"{share:.1%} of the candidates were cut before they had an answer: raise max_tokens"]
+
+
+def _no_verdict(columns: Columns) -> list[str]:
+    candidates = sum(counts["timed_out"] for counts in columns.outcomes.values())
+    if not candidates:
+        return []
+    items = columns.timed_out
+    return [
+        f"{candidates:,} candidates of {items['any']:,} items were not graded in time; greedy's "
+        f"mean leaves out {items['greedy']:,} items for it, those of the other methods "
+        f"{items['sample']:,}: `lilliput score RUN task.timeout=SECONDS` grades them again"
+    ]
+
+
+def _coverage(columns: Columns) -> list[str]:
+    """Scorers that left candidates without a verdict; their methods see only the others."""
+    return [
+        f"scorer {name} gave a verdict on {columns.scored[name] / asked:.1%} of the candidates"
+        for name, asked in columns.asked.items()
+        if columns.scored[name] < asked
+    ]
