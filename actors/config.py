@@ -88,6 +88,10 @@ class Faults(StrictConfig):
     """The process ends, as by SIGKILL, at this many-th call of a replica's first life."""
     error_rate: float = Field(0.0, ge=0.0, le=1.0)
     """Share of calls, drawn from the seed, that fail with an item error."""
+    poison: str | None = Field(None, min_length=1)
+    """The process ends, as by SIGKILL, in any life, at a prompt that holds this word."""
+    fail: str | None = Field(None, min_length=1)
+    """The engine raises an error, and lives, at a prompt that holds this word."""
     stall_after: int | None = Field(None, ge=1)
     """From this many-th call of its first life on, a replica never answers."""
 
@@ -138,9 +142,10 @@ class ModelConfig(StrictConfig):
     """Sequences that one replica holds at once, a call for N candidates counting N; more wait in
     the driver."""
     max_restarts: int = Field(3, ge=0)
-    """How often a pool replaces dead replicas, per replica, before it gives up."""
-    call_timeout: float = Field(1800.0, gt=0.0)
-    """Seconds for one call; a replica that takes longer is ended and replaced."""
+    """Deaths in a row, with nothing answered between them, after which a replica is given up."""
+    stall_timeout: float = Field(300.0, gt=0.0)
+    """Seconds without a step of the model, while calls wait for it, after which a replica is ended
+    and replaced."""
     start_timeout: float = Field(900.0, gt=0.0)
     """Seconds from start to healthy."""
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 from actors.config import ModelConfig, Sampling
 from actors.engines import build
 from actors.engines.base import Engine, EngineRequest
+from actors.rendering import Renderer
 from actors.roles import LabelLogprobs
 from actors.types import (
     Completion,
@@ -25,6 +26,7 @@ from actors.types import (
     ItemError,
     LilliputError,
     Message,
+    Preview,
 )
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class HostInfo:
 
     pid: int
     node: str
+    device: str
+    """What the model runs on: a GPU's name, or the processor's."""
     context: int
     seconds: float
     """From the process's first step to a loaded engine."""
@@ -46,11 +50,16 @@ class Host:
     concurrently.
     """
 
-    def __init__(self, name: str, config: ModelConfig, life: int = 0) -> None:
+    def __init__(self, name: str, config: ModelConfig, number: int = 0, life: int = 0) -> None:
         self._name = name
+        self._number = number
         self._config = config
         self._life = life
         self._engine: Engine | None = None
+
+    def __repr__(self) -> str:
+        """Of this replica; Ray names its log lines by it."""
+        return f"{self._name}-{self._number}.{self._life}"
 
     async def start(self) -> HostInfo:
         """Load the engine. Raises ConfigError (the request is wrong) or EngineError (the engine
@@ -68,6 +77,7 @@ class Host:
         return HostInfo(
             pid=os.getpid(),
             node=platform.node(),
+            device=self._engine.device,
             context=self._engine.context,
             seconds=time.monotonic() - begin,
         )
@@ -93,7 +103,17 @@ class Host:
         begin = time.monotonic()
         completions = await self._guard(engine.generate(requests))
         seconds = time.monotonic() - begin
-        return [c if c.seconds else replace(c, seconds=seconds) for c in completions]
+        # The model starts inside a thought that its template opened: without the tag nobody who
+        # reads the text later could tell the thought from the answer.
+        opening = engine.prompts.opening(ids) if isinstance(engine.prompts, Renderer) else ""
+        return [
+            replace(c, text=opening + c.text, seconds=c.seconds or seconds) for c in completions
+        ]
+
+    async def preview(self, item: Item) -> Preview | None:
+        """See `roles.Model.preview`."""
+        prompts = self._loaded().prompts
+        return prompts.preview(item.messages) if isinstance(prompts, Renderer) else None
 
     async def label_logprobs(
         self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
@@ -109,6 +129,12 @@ class Host:
         return [
             (next(rows), len(ids)) if len(ids) < engine.context else (None, 0) for ids in rendered
         ]
+
+    async def pulse(self) -> int:
+        """Grows while the engine works; whoever sees it stand still while calls are under way knows
+        that the engine is stuck.
+        """
+        return self._loaded().num_steps
 
     async def stop(self) -> None:
         """Close the engine."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from actors.config import Sampling
-from actors.types import Candidate, Completion, Item, Message, Score
+from actors.types import Candidate, Completion, Item, Message, Preview, Score
 
 LabelLogprobs = tuple[tuple[float, ...] | None, int]
 """Log-probability of each label, and the prompt's tokens; None and 0 where it is too long."""
@@ -37,6 +37,14 @@ class Model(Protocol):
         tokens.
 
         Raises ConfigError when a label is not one token, ItemError, EngineError.
+        """
+        ...
+
+    async def preview(self, item: Item) -> Preview | None:
+        """The item's prompt as `generate` renders it, however long. None: an engine without a
+        tokenizer.
+
+        Raises ConfigError for messages that the template refuses, ItemError, EngineError.
         """
         ...
 

@@ -5,13 +5,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from actors.config import ModelConfig
 from cluster.config import ClusterConfig
+from cluster.hosted import PooledModel
+from cluster.logs import EngineLogs
 from cluster.plan import check_fits
-from cluster.pool import Pool, PooledModel
+from cluster.pool import Pool
 
 __all__ = ["ClusterConfig", "Fleet", "check", "launch", "resources"]
 
@@ -26,6 +30,14 @@ class Fleet:
     def models(self) -> dict[str, PooledModel]:
         """What pipelines get: hosted models by name."""
         return {name: PooledModel(pool) for name, pool in self.pools.items()}
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """Of each healthy replica: its model, node, device, context and seconds to load."""
+        return [
+            {"model": name, **asdict(info)}
+            for name, pool in self.pools.items()
+            for info in pool.infos
+        ]
 
 
 def resources(config: ClusterConfig) -> dict[str, float]:
@@ -51,18 +63,21 @@ def check(config: ClusterConfig, models: Mapping[str, ModelConfig]) -> None:
 
 
 @asynccontextmanager
-async def launch(config: ClusterConfig, models: Mapping[str, ModelConfig]) -> AsyncIterator[Fleet]:
+async def launch(
+    config: ClusterConfig, models: Mapping[str, ModelConfig], *, logs: Path | None = None
+) -> AsyncIterator[Fleet]:
     """Start or join Ray, start every pool, wait until all replicas are healthy; undo it all at the
-    end.
+    end. `logs`: a directory for what the engines write, a file for each replica.
 
     Raises ConfigError when the models don't fit, EngineError when Ray or an engine doesn't start.
     """
     from cluster import rays
 
-    with rays.session(config) as free:
+    kept = EngineLogs(logs)
+    with rays.session(config, kept) as free:
         check_fits(models, free, config.address or "this machine")
         pools = {
-            name: Pool(name, model, partial(rays.RayReplica, name, model))
+            name: Pool(name, model, partial(rays.RayReplica, name, model, kept))
             for name, model in models.items()
         }
         try:

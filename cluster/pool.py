@@ -1,125 +1,92 @@
 """A pool: all replicas of one model, and the calls that wait for them.
 
-    call() --> least-loaded live replica with room ----------------> result
-                  | none has room: wait in line; whoever finishes serves its head
-                  | the replica dies or times out: it is replaced, the call is asked again
-                  v
-               restarts used up: every call fails with EngineError
+    call() --> line --> least-loaded live replica with room ----------------> result
+                ^            | it dies, or makes no step for `stall_timeout`
+                |            v
+                +------- its calls; from their second death on, in groups of their own
+                         (suspects.py), until what ends replicas is found and given up
 
-Invariant: a call is held by at most one live replica, or it waits here. Load counts sequences, not
-calls, since a call for 16 candidates is 16 times the work of a greedy one. Bookkeeping only: what a
+The dead are replaced (slots.py); when the last place is given up, every call fails.
+
+Invariant: a call is held by at most one live replica, or it waits here. Bookkeeping only: what a
 replica is stands behind `Replica`, so all of this runs in tests without Ray.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Coroutine
+from typing import Any
 
-from actors.config import ModelConfig, Sampling
+from actors.config import ModelConfig
 from actors.host import HostInfo
-from actors.roles import LabelLogprobs
-from actors.types import Completion, EngineError, Item, ItemError, Message
+from actors.types import EngineError, ItemError
+from cluster.slots import RESTART_DELAY, ReplicaDied, Slot, Spawn
+from cluster.suspects import Call, Suspects
 
 logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-"""Replicas that one call may cost before its item is given up."""
-
-
-RESTART_DELAY = 3.0
-"""Seconds between two tries to replace a replica."""
-
-
-class ReplicaDied(Exception):
-    """The process behind a replica is gone; the call may or may not have run."""
-
-
-class Replica(Protocol):
-    """One process that hosts the model."""
-
-    async def call(self, method: str, *args: Any) -> Any:
-        """Run a `Host` method there. Raises ReplicaDied, or the LilliputError that the host
-        raised.
-        """
-        ...
-
-    def kill(self) -> None:
-        """End the process, at once and for good."""
-        ...
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A place in the pool: its present replica, and how many it has used up."""
-
-    replica: Replica
-    life: int = 0
-    load: int = 0
-    up: bool = False
-    given_up: bool = False
-
-
-_Turn = asyncio.Future[tuple[_Slot, int]]
-"""Resolves to a slot with room, and the life of that slot in which the room is."""
+MAX_FRUITLESS = 10
+"""Items given up in a row, none answered between them, after which it is the engine that fails."""
 
 
 class Pool:
-    """See the module's docstring. `spawn(life)` starts a replica's process without waiting for
-    it.
+    """See the module's docstring. `spawn(number, life)` starts a replica's process without waiting
+    for it; `delay` seconds pass before a place's second replacement in a row.
     """
 
-    def __init__(self, name: str, config: ModelConfig, spawn: Callable[[int], Replica]) -> None:
+    def __init__(
+        self, name: str, config: ModelConfig, spawn: Spawn, *, delay: float = RESTART_DELAY
+    ) -> None:
         self.name = name
         self.restarts = 0
         self.infos: list[HostInfo] = []
+        """Of every replica that ever was healthy."""
         self._config = config
-        self._spawn = spawn
-        self._slots: list[_Slot] = []
-        self._line: deque[tuple[int, _Turn]] = deque()
+        self._slots = [
+            Slot(number, name, config, spawn, delay=delay) for number in range(config.replicas)
+        ]
+        self._line: deque[Call] = deque()
+        self._suspects = Suspects()
+        self._fruitless = 0
         self._failure: EngineError | None = None
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def num_alive(self) -> int:
         """Replicas that take calls now."""
         return sum(slot.up for slot in self._slots)
 
+    @property
+    def busy_seconds(self) -> float:
+        """Of all replicas together, while they held calls."""
+        return sum(slot.busy_seconds for slot in self._slots)
+
     async def start(self) -> None:
         """Start all replicas and wait until each is healthy. Raises ConfigError, EngineError."""
-        self._slots = [_Slot(self._spawn(0)) for _ in range(self._config.replicas)]
-        await asyncio.gather(*(self._bring_up(slot) for slot in self._slots))
+        await asyncio.gather(*(self._start(slot) for slot in self._slots))
 
     async def call(self, method: str, *args: Any, weight: int = 1) -> Any:
         """Run a host method on the least-loaded replica; asked again elsewhere if that replica
         dies.
 
-        Raises ItemError when the call has cost MAX_ATTEMPTS replicas or the host refuses the item,
-        EngineError when the pool has no replica left.
+        Raises ItemError when the host refuses the item, or the call ends every replica that it is
+        alone on; EngineError when the pool has no replica left.
         """
-        for _ in range(MAX_ATTEMPTS):
-            slot = await self._acquire(weight)
-            life = slot.life
-            try:
-                return await asyncio.wait_for(
-                    slot.replica.call(method, *args), self._config.call_timeout
-                )
-            except ReplicaDied as error:
-                self._replace(slot, life, str(error))
-            except TimeoutError:
-                self._replace(slot, life, f"no answer within {self._config.call_timeout:g} s")
-            finally:
-                self._release(slot, life, weight)
-        raise ItemError(
-            "error",
-            f"{MAX_ATTEMPTS} replicas of model {self.name!r} died or timed out on this item",
-        )
+        if self._failure is not None:
+            raise self._failure
+        call = Call(method, args, weight, asyncio.get_running_loop().create_future())
+        self._line.append(call)
+        self._serve()
+        try:
+            return await call.result
+        except asyncio.CancelledError:
+            self._drop(call)
+            raise
 
     async def stop(self) -> None:
         """Close the engines that still answer, then end every process."""
-        for task in self._replacing:
+        for task in self._tasks:
             task.cancel()
         live = [slot.replica for slot in self._slots if slot.up]
         closing = [asyncio.wait_for(replica.call("stop"), 10.0) for replica in live]
@@ -128,131 +95,133 @@ class Pool:
             slot.replica.kill()
             slot.up = False
 
-    async def _acquire(self, weight: int) -> _Slot:
-        """Wait in line, first come, first served, so that no call starves and waking costs one
-        call, not all.
-        """
-        while True:
-            turn: _Turn = asyncio.get_running_loop().create_future()
-            self._line.append((weight, turn))
-            self._serve()
-            try:
-                slot, life = await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled() and turn.exception() is None:
-                    self._release(*turn.result(), weight)
-                raise
-            if slot.life == life:
-                return slot
-            # The replica died between the turn and now, and its load went with it.
-
-    def _release(self, slot: _Slot, life: int, weight: int) -> None:
-        if slot.life == life:
-            slot.load -= weight
-        self._serve()
-
     def _serve(self) -> None:
-        """Give what room there is to the head of the line; to be called whenever room may have
-        come.
-        """
+        """Hand out what can be handed out; to be called whenever room may have come."""
+        takers = [slot for slot in self._slots if slot.up and not slot.isolated]
+        takers.sort(key=lambda slot: slot.load)
+        while self._suspects and takers and not takers[0].held:
+            group = self._suspects.take()
+            if group:
+                slot = takers.pop(0)
+                slot.isolated = True
+                for call in group:
+                    self._send(slot, call)
+        if self._suspects:
+            # The least loaded runs empty for them.
+            del takers[:1]
         while self._line:
-            weight, turn = self._line[0]
-            if not turn.done():
-                slot = self._roomiest(weight)
-                if self._failure is not None:
-                    turn.set_exception(self._failure)
-                elif slot is not None:
-                    slot.load += weight
-                    turn.set_result((slot, slot.life))
-                else:
+            call = self._line[0]
+            if not call.result.done():  # Else its caller is gone, or a late answer came.
+                taker = min(takers, key=lambda slot: slot.load, default=None)
+                if taker is None or not self._has_room(taker, call):
                     return
+                self._send(taker, call)
             self._line.popleft()
 
-    def _roomiest(self, weight: int) -> _Slot | None:
-        live = [slot for slot in self._slots if slot.up]
-        if not live:
-            return None
-        slot = min(live, key=lambda s: s.load)
+    def _has_room(self, slot: Slot, call: Call) -> bool:
         # An idle replica takes any call, or one for more candidates than `in_flight` would wait for
         # ever.
-        fits = slot.load == 0 or slot.load + weight <= self._config.in_flight
-        return slot if fits else None
+        return slot.load == 0 or slot.load + call.weight <= self._config.in_flight
 
-    def _replace(self, slot: _Slot, life: int, reason: str) -> None:
-        """Put a new replica in the slot; the first of the dead one's calls does it for all."""
+    def _send(self, slot: Slot, call: Call) -> None:
+        slot.take(call, self._background(self._run(slot, slot.life, call)))
+
+    async def _run(self, slot: Slot, life: int, call: Call) -> None:
+        """One call on one replica. After its burial only an answer still counts."""
+        try:
+            result = await slot.replica.call(call.method, *call.args)
+        except ReplicaDied as error:
+            self._bury(slot, life, str(error))
+        except EngineError as error:
+            if slot.release(life, call) and self._suspects.failed(call):
+                self._convict(call, f"the engine fails on this item, alone too: {error}")
+        except Exception as error:  # Whatever it is, the caller must see it.
+            self._answered(slot, life, call)
+            if not call.result.done():
+                call.result.set_exception(error)
+        else:
+            self._answered(slot, life, call)
+            if not call.result.done():
+                call.result.set_result(result)
+        self._serve()
+
+    def _answered(self, slot: Slot, life: int, call: Call) -> None:
+        slot.release(life, call, answered=True)
+        self._fruitless = 0
+
+    def _drop(self, call: Call) -> None:
+        """Nobody waits for this call any more."""
+        for slot in self._slots:
+            task = slot.held.get(call)
+            if task is not None:
+                task.cancel()
+                slot.release(slot.life, call)
+        self._serve()
+
+    def _bury(self, slot: Slot, life: int, reason: str) -> None:
+        """Ask the calls of a replica again; the first of them to hear of its end does it for
+        all.
+        """
         if slot.life != life:
             return
-        slot.replica.kill()
-        slot.up, slot.load, slot.life = False, 0, slot.life + 1
-        self.restarts += 1
         logger.warning("a replica of model %r is replaced: %s", self.name, reason)
-        if slot.life > self._config.max_restarts:
-            self._give_up(slot, f"died {slot.life} times, last: {reason}")
-            return
-        task = asyncio.create_task(self._bring_back(slot))
-        self._replacing.add(task)
-        task.add_done_callback(self._replacing.discard)
+        isolated = slot.isolated
+        again, guilty = self._suspects.died(slot.bury(), isolated=isolated)
+        self.restarts += 1
+        self._line.extendleft(reversed(again))
+        for call in guilty:
+            self._convict(call, f"{call.deaths} replicas died of this item, last: {reason}")
+        self._background(self._replace(slot, reason))
+        self._serve()
 
-    async def _bring_back(self, slot: _Slot) -> None:
-        while True:
-            try:
-                slot.replica = self._spawn(slot.life)
-                await self._bring_up(slot)
-                return
-            except Exception as error:  # Whatever it is, the calls that wait must hear of it.
-                slot.replica.kill()
-                slot.life += 1
-                if slot.life > self._config.max_restarts:
-                    self._give_up(slot, f"could not be replaced: {error}")
-                    break
-            # What the dead one held, memory of a device above all, comes back after a while.
-            await asyncio.sleep(RESTART_DELAY)
+    def _convict(self, call: Call, reason: str) -> None:
+        """Give an item up; give the engine up where it answers nothing else either."""
+        self._fruitless += 1
+        if not call.result.done():
+            call.result.set_exception(ItemError("error", f"model {self.name!r}: {reason}"))
+        if self._fruitless >= MAX_FRUITLESS:
+            self._fail(f"{self._fruitless} items in a row failed, last: {reason}")
 
-    async def _bring_up(self, slot: _Slot) -> None:
-        limit = self._config.start_timeout
+    def _fail(self, reason: str) -> None:
+        """Fail every call, now and later."""
+        self._failure = EngineError(f"model {self.name!r}: {reason}")
+        waiting = list(self._line)
+        while self._suspects:
+            waiting += self._suspects.take()
+        self._line.clear()
+        for call in waiting:
+            if not call.result.done():
+                call.result.set_exception(self._failure)
+
+    async def _start(self, slot: Slot) -> None:
+        await slot.start()
+        self._healthy(slot)
+
+    async def _replace(self, slot: Slot, reason: str) -> None:
+        """Go on with the other replicas where this one can't be replaced."""
         try:
-            info = await asyncio.wait_for(slot.replica.call("start"), limit)
-        except TimeoutError:
-            raise EngineError(
-                f"model {self.name!r} was not healthy within {limit:g} s; "
-                f"raise models.{self.name}.start_timeout"
-            ) from None
-        except ReplicaDied as error:
-            raise EngineError(f"model {self.name!r} died while it started: {error}") from None
-        self.infos.append(info)
-        slot.up = True
+            await slot.replace()
+        except EngineError as error:
+            logger.error("a replica of model %r is given up: it %s", self.name, error)
+            if all(other.given_up for other in self._slots):
+                self._fail(f"its last replica {error}; first it had died: {reason}")
+        else:
+            self._healthy(slot)
+
+    def _healthy(self, slot: Slot) -> None:
+        assert slot.info is not None
+        self.infos.append(slot.info)
+        self._background(self._watch(slot))
         self._serve()
 
-    def _give_up(self, slot: _Slot, reason: str) -> None:
-        """Go on with the other replicas; fail every call when there is none left."""
-        slot.given_up = True
-        logger.error("a replica of model %r is given up: it %s", self.name, reason)
-        if all(other.given_up for other in self._slots):
-            self._failure = EngineError(f"the last replica of model {self.name!r} {reason}")
-        self._serve()
+    async def _watch(self, slot: Slot) -> None:
+        life = slot.life
+        reason = await slot.watch()
+        if reason is not None:
+            self._bury(slot, life, reason)
 
-
-class PooledModel:
-    """The `Model` that pipelines see: calls on a pool."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.name = pool.name
-        self._pool = pool
-
-    async def generate(
-        self, item: Item, *, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int = 0
-    ) -> list[Completion]:
-        """See `roles.Model.generate`."""
-        completions: list[Completion] = await self._pool.call(
-            "generate", item, tuple(seeds), sampling, top_logprobs, weight=len(seeds)
-        )
-        return completions
-
-    async def label_logprobs(
-        self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
-    ) -> list[LabelLogprobs]:
-        """See `roles.Model.label_logprobs`."""
-        rows: list[LabelLogprobs] = await self._pool.call(
-            "label_logprobs", tuple(prompts), tuple(labels), weight=len(prompts)
-        )
-        return rows
+    def _background(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -5,11 +5,12 @@ since only it knows which calls an actor held. Ray's errors stop here; callers s
 what the host itself raised.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from actors.config import ModelConfig
@@ -17,7 +18,8 @@ from actors.engines import environment
 from actors.host import Host
 from actors.types import EngineError, LilliputError
 from cluster.config import ClusterConfig
-from cluster.pool import ReplicaDied
+from cluster.logs import EngineLogs
+from cluster.slots import ReplicaDied
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray would otherwise hide the devices from an actor that asks for none, by an empty
@@ -26,21 +28,30 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+import ray._private.worker
 import ray.exceptions
+from ray._private.ray_logging import global_worker_stdstream_dispatcher as _lines
 
+# Ray would print what workers write, and a paragraph for each that dies, among the driver's own
+# output; `EngineLogs` gets the lines either way.
+ray._private.worker._worker_logs_enabled = False
+
+LOG_DELAY = 1.5
+"""Seconds that the last lines of a process take to arrive."""
 MAX_CONCURRENT_CALLS = 10_000
 """Of one actor. The pool bounds what is in flight; this must only not be the smaller number."""
 
 
 @contextlib.contextmanager
-def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
+def session(config: ClusterConfig, logs: EngineLogs | None = None) -> Iterator[dict[str, float]]:
     """Join or start Ray; yields the resources that are free. A process that has Ray already keeps
-    the one it has.
+    the one it has. `logs` gets what the engines write.
 
     Raises EngineError when there is no cluster there.
     """
     if ray.is_initialized():
-        yield dict(ray.available_resources())
+        with _received(logs):
+            yield dict(ray.available_resources())
         return
     in_main_thread = threading.current_thread() is threading.main_thread()
     # Ray puts a handler of its own in place, which ends the process without a word.
@@ -54,7 +65,7 @@ def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
             include_dashboard=None if config.address else False,
             configure_logging=True,
             logging_level="ERROR",
-            log_to_driver=False,
+            log_to_driver=True,
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = config.address or "this machine"
@@ -64,9 +75,24 @@ def session(config: ClusterConfig) -> Iterator[dict[str, float]]:
     try:
         if in_main_thread:
             signal.signal(signal.SIGTERM, on_term)
-        yield dict(ray.available_resources())
+        with _received(logs):
+            yield dict(ray.available_resources())
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _received(logs: EngineLogs | None) -> Iterator[None]:
+    """Hand the lines that all nodes publish to `logs`."""
+    if logs is None:
+        yield
+        return
+    name = f"lilliput-{id(logs)}"
+    _lines.add_handler(name, logs.receive)
+    try:
+        yield
+    finally:
+        _lines.remove_handler(name)
 
 
 def machine_resources(config: ClusterConfig) -> dict[str, float]:
@@ -85,9 +111,13 @@ def machine_resources(config: ClusterConfig) -> dict[str, float]:
 
 
 class RayReplica:
-    """One actor, as `pool.Replica`."""
+    """One actor, as `slots.Replica`."""
 
-    def __init__(self, name: str, config: ModelConfig, life: int) -> None:
+    def __init__(
+        self, name: str, config: ModelConfig, logs: EngineLogs, number: int, life: int
+    ) -> None:
+        self._name = f"{name}-{number}.{life}"
+        self._logs = logs
         memory = {} if config.memory_gib is None else {"memory": int(config.memory_gib * 2**30)}
         actor = ray.remote(Host).options(
             num_cpus=config.cpus,
@@ -98,10 +128,10 @@ class RayReplica:
             runtime_env={"env_vars": environment(config)},
             **memory,
         )
-        self._actor = actor.remote(name, config, life)
+        self._actor = actor.remote(name, config, number, life)
 
     async def call(self, method: str, *args: Any) -> Any:
-        """See `pool.Replica.call`."""
+        """See `slots.Replica.call`."""
         try:
             return await getattr(self._actor, method).remote(*args)
         except ray.exceptions.RayTaskError as error:
@@ -115,9 +145,14 @@ class RayReplica:
             raise ReplicaDied(f"{type(error).__name__}: {_first_line(error)}") from None
 
     def kill(self) -> None:
-        """See `pool.Replica.kill`."""
+        """See `slots.Replica.kill`."""
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(self._actor, no_restart=True)
+
+    async def last_lines(self, num: int) -> Sequence[str]:
+        """See `slots.Replica.last_lines`."""
+        await asyncio.sleep(LOG_DELAY)
+        return self._logs.tail(self._name, num)
 
 
 def _first_line(error: BaseException) -> str:

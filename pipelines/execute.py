@@ -17,9 +17,11 @@ from typing import Any
 from rich.console import Console
 
 from actors import engines
+from actors.machine import processor
 from actors.models import resolve
 from actors.rendering import count_tokens
-from cluster import check, launch, resources
+from actors.types import ConfigError, ItemError, Preview
+from cluster import Fleet, check, launch, resources
 from cluster.plan import check_fits, wants
 from pipelines import runner
 from pipelines.job import Job
@@ -132,9 +134,11 @@ async def _fleet_run(job: Job, store: Store, console: Console) -> dict[str, Any]
     models = job.config.models
     names = ", ".join(f"{name} x{model.replicas}" for name, model in models.items())
     console.print(f"starting {names}", highlight=False)
-    async with launch(job.config.cluster, models) as fleet:
+    async with launch(job.config.cluster, models, logs=store.directory / "logs") as fleet:
         ready = time.monotonic() - begin
         console.print(f"{names} healthy after {ready:.1f} s", highlight=False)
+        store.note(replicas=fleet.replicas())
+        await _note_prompt(job, store, fleet, console)
         with Progress(console, job.task.num_items, list(fleet.pools.values())) as progress:
             await runner.run(job, store, fleet, progress)
             return {
@@ -142,7 +146,44 @@ async def _fleet_run(job: Job, store: Store, console: Console) -> dict[str, Any]
                 "run_seconds": round(progress.seconds, 3),
                 "tokens": progress.tokens,
                 "restarts": sum(pool.restarts for pool in fleet.pools.values()),
+                "busy_seconds": {
+                    name: round(pool.busy_seconds, 3) for name, pool in fleet.pools.items()
+                },
             }
+
+
+async def _note_prompt(job: Job, store: Store, fleet: Fleet, console: Console) -> None:
+    """Print what the generator sees of the first item, and keep it in run.json. Raises EngineError.
+
+    A wrong template or a wrong number of BOS costs points without a word; this is where it shows.
+    """
+    name = job.config.roles.generator
+    try:
+        preview = await fleet.models[name].preview(next(job.task.items()))
+    except (ItemError, ConfigError) as error:
+        # Of one item: whether it ends the run is for the run to say, which meets it again.
+        console.print(f"prompt: not shown: {error}", highlight=False, markup=False, soft_wrap=True)
+        return
+    if preview is None:
+        return
+    console.print(_prompt_line(preview), highlight=False, markup=False, soft_wrap=True)
+    shown = {
+        "template": preview.template,
+        "template_hash": preview.template_hash,
+        "num_bos": preview.num_bos,
+        "first_ids": preview.first_ids,
+        "example_text": preview.text,
+    }
+    store.note(prompts={**store.manifest.about.get("prompts", {}), name: shown})
+
+
+def _prompt_line(preview: Preview) -> str:
+    chat = f"chat template {preview.template_hash[:8]}…"
+    first = ", ".join(f"{i} {token!r}" for i, token in preview.first_ids[:4])
+    return (
+        f"prompt: {chat if preview.template == 'chat' else 'no template'}, {preview.num_bos} BOS, "
+        f"{len(preview.ids):,} tokens, first ids {first}, ..."
+    )
 
 
 def versions() -> dict[str, str]:
@@ -158,20 +199,13 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """This machine, in words."""
-    return {"platform": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    return {"platform": platform.platform(), "processor": processor(), "cpus": os.cpu_count()}
 
 
 def _prompt_tokens(job: Job) -> str:
-    """Exact count over all items, by the generator's own tokenizer and template."""
+    """Exact count by the generator's own tokenizer and template: of each prompt once, and as often
+    as it is sent.
+    """
     model = job.config.models[job.config.roles.generator]
     if not engines.ENGINES[model.engine].weights:
         return "not counted: the engine has no tokenizer"
@@ -183,4 +217,8 @@ def _prompt_tokens(job: Job) -> str:
         while messages := [item.messages for item in islice(items, 4096)]:
             counts = child.submit(count_tokens, directory, model.template, messages).result()
             total, longest = total + sum(counts), max(longest, *counts)
-    return f"{total:,} over all items ({total / job.task.num_items:,.1f} each, longest {longest:,})"
+    each = job.method_config.n + job.method_config.greedy
+    return (
+        f"{total:,} over all items ({total / job.task.num_items:,.1f} each, longest {longest:,}); "
+        f"times {each} requests per item: {total * each:,}"
+    )

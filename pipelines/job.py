@@ -34,7 +34,7 @@ PLACEMENT = (
     "memory_gib",
     "in_flight",
     "max_restarts",
-    "call_timeout",
+    "stall_timeout",
     "start_timeout",
 )
 """Fields of a model that say where and how fast, not what: a run may go on with other values."""

@@ -126,7 +126,7 @@ def environment(config: ModelConfig) -> dict[str, str]:
     """Environment variables of a process that hosts this model: set before its first import."""
     shared = {"TOKENIZERS_PARALLELISM": "false"}
     if config.engine == "vllm":
-        from actors.engines.vllm import environment as of_vllm
+        from actors.engines.vllm_args import environment as of_vllm
 
         return shared | of_vllm(config)
     # Ray sets this to the CPUs an actor asked for, rounded down; a fraction would otherwise take

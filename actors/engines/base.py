@@ -51,6 +51,13 @@ class Engine(Protocol):
     prompts: Prompts
     context: int
     """Tokens of prompt and completion together."""
+    device: str
+    """Name of the GPU or processor that the model runs on."""
+
+    @property
+    def num_steps(self) -> int:
+        """Grows with every step of the model, whatever a step is."""
+        ...
 
     async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         """One completion for each request, in order.

@@ -57,6 +57,8 @@ class Decoder:
         self._stop_ids = frozenset(renderer.stop_token_ids)
         self.closed = threading.Event()
         """Once set, `generate` raises EngineError at its next token."""
+        self.num_steps = 0
+        """Forward passes so far."""
 
     def generate(self, work: Sequence[tuple[EngineRequest, int]]) -> list[Completion]:
         """One completion for each (request, most tokens), in order.
@@ -84,6 +86,7 @@ class Decoder:
                 cache.batch_select_indices(kept)
                 live, mask, tokens = [live[i] for i in keep], mask[kept], tokens[kept]
             mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+            self.num_steps += 1
             output = self._model(
                 input_ids=tokens[:, None],
                 attention_mask=mask,
@@ -141,6 +144,7 @@ class Decoder:
             ids[i, longest - len(prompt) :] = torch.tensor(prompt)
             mask[i, longest - len(prompt) :] = 1
         ids, mask = ids.to(device), mask.to(device)
+        self.num_steps += 1
         output = self._model(
             input_ids=ids,
             attention_mask=mask,

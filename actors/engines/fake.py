@@ -16,9 +16,12 @@ from collections.abc import Sequence
 
 from actors.config import ModelConfig
 from actors.engines.base import EngineRequest
+from actors.machine import processor
 from actors.types import Completion, ConfigError, ItemError, Message
 
 VOCABULARY = 50_000
+STEP = 0.1
+"""Seconds of waiting that count as one step."""
 
 
 def _hash(*parts: object) -> int:
@@ -48,6 +51,8 @@ class FakeEngine:
     def __init__(self, config: ModelConfig, *, life: int = 0) -> None:
         self.prompts = WordPrompts()
         self.context = config.fake.context
+        self.device = processor()
+        self.num_steps = 0
         self._fake = config.fake
         self._first_life = life == 0
         self._num_calls = 0
@@ -105,23 +110,26 @@ class FakeEngine:
     async def _wait(self, num_tokens: int) -> None:
         rate = self._fake.token_rate
         seconds = self._fake.latency + (num_tokens / rate if rate else 0.0)
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, STEP))
+            seconds -= STEP
+            self.num_steps += 1
 
     async def _fault(self, prompt: Sequence[int]) -> None:
         self._num_calls += 1
         faults = self._fake.faults
-        if (
-            self._first_life
-            and faults.die_after is not None
-            and self._num_calls >= faults.die_after
-        ):
+        if _holds(prompt, faults.poison) or self._due(faults.die_after):
             os.kill(os.getpid(), signal.SIGKILL)
-        if (
-            self._first_life
-            and faults.stall_after is not None
-            and self._num_calls >= faults.stall_after
-        ):
+        if self._due(faults.stall_after):
             await asyncio.Event().wait()
+        if _holds(prompt, faults.fail):
+            raise RuntimeError("fake fault: the engine fails at this prompt")
         if _hash("fault", tuple(prompt)) % 10_000 < faults.error_rate * 10_000:
             raise ItemError("error", "fake fault: this prompt fails")
+
+    def _due(self, number: int | None) -> bool:
+        return self._first_life and number is not None and self._num_calls >= number
+
+
+def _holds(prompt: Sequence[int], word: str | None) -> bool:
+    return word is not None and _hash(word) % VOCABULARY in prompt

@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from actors.config import ModelConfig
 from actors.engines.base import EngineRequest
 from actors.engines.decoding import Decoder
+from actors.machine import processor
 from actors.models import context_length
 from actors.rendering import Renderer
 from actors.types import Completion, ConfigError, EngineError
@@ -59,11 +60,17 @@ class HFEngine:
         self.prompts = renderer
         self.context = _context(config, directory)
         self._model = _load(config, directory)
+        self.device = torch.cuda.get_device_name() if config.gpus else processor()
         self._decoder = Decoder(self._model, renderer)
         self._pending: list[_Pending] = []
         self._running: list[_Pending] = []
         self._pump: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hf-engine")
+
+    @property
+    def num_steps(self) -> int:
+        """See `base.Engine.num_steps`."""
+        return self._decoder.num_steps
 
     async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         """One completion for each request, in order. Raises EngineError when a batch fails."""

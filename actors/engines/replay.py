@@ -21,6 +21,7 @@ from typing import Any
 from actors.config import ModelConfig
 from actors.engines.base import EngineRequest
 from actors.formats import FORMATS, UNREADABLE, suffix
+from actors.machine import processor
 from actors.types import Completion, ConfigError, ItemError, Message
 
 REASONS = {
@@ -54,6 +55,8 @@ class ReplayEngine:
     def __init__(self, config: ModelConfig, *, life: int = 0) -> None:
         self.prompts = NoPrompts()
         self.context = 1 << 30
+        self.device = processor()
+        self.num_steps = 0
         self._source = Path(config.path)
         self._draws: dict[str, list[Completion]] = {}
         self._greedy: dict[str, Completion] = {}

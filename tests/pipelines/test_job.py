@@ -67,7 +67,7 @@ def test_shards_grow_with_the_task_from_16_to_1024_items(num_items: int, size: i
         "models.small.memory_gib=2",
         "models.small.in_flight=3",
         "models.small.max_restarts=9",
-        "models.small.call_timeout=5",
+        "models.small.stall_timeout=5",
         "models.small.start_timeout=5",
         "cluster.cpus=2",
         "output=elsewhere",

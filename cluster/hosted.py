@@ -1,0 +1,39 @@
+"""The `Model` that pipelines see: calls on a pool."""
+
+from collections.abc import Sequence
+
+from actors.config import Sampling
+from actors.roles import LabelLogprobs
+from actors.types import Completion, Item, Message, Preview
+from cluster.pool import Pool
+
+
+class PooledModel:
+    """One hosted model, wherever its replicas live."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.name = pool.name
+        self._pool = pool
+
+    async def generate(
+        self, item: Item, *, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int = 0
+    ) -> list[Completion]:
+        """See `roles.Model.generate`."""
+        completions: list[Completion] = await self._pool.call(
+            "generate", item, tuple(seeds), sampling, top_logprobs, weight=len(seeds)
+        )
+        return completions
+
+    async def label_logprobs(
+        self, prompts: Sequence[tuple[Message, ...]], labels: Sequence[str]
+    ) -> list[LabelLogprobs]:
+        """See `roles.Model.label_logprobs`."""
+        rows: list[LabelLogprobs] = await self._pool.call(
+            "label_logprobs", tuple(prompts), tuple(labels), weight=len(prompts)
+        )
+        return rows
+
+    async def preview(self, item: Item) -> Preview | None:
+        """See `roles.Model.preview`."""
+        preview: Preview | None = await self._pool.call("preview", item)
+        return preview
