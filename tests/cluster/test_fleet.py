@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from actors.config import FakeConfig, Faults, ModelConfig, Sampling
-from actors.types import Completion, ConfigError, EngineError, Item, Message
+from actors.types import Completion, ConfigError, EngineError, Item, ItemError, Message
 from cluster import ClusterConfig, launch
 from tests.conftest import Running
 
@@ -45,7 +47,9 @@ def test_a_config_error_of_an_engine_reaches_the_driver_as_one(vllm: Running) ->
         vllm.wait(started(model))
 
 
-def test_an_engine_that_fails_at_start_is_an_engine_error_with_its_reason(vllm: Running) -> None:
+def test_an_engine_that_fails_at_start_is_an_engine_error_with_its_log(
+    vllm: Running, tmp_path: Path
+) -> None:
     # More KV cache than any machine has: vLLM itself refuses.
     model = ModelConfig(
         path="bundled:smollm2-135m-instruct",
@@ -53,8 +57,13 @@ def test_an_engine_that_fails_at_start_is_an_engine_error_with_its_reason(vllm: 
         context=256,
         args={"kv_cache_memory_bytes": 1 << 50},
     )
-    with pytest.raises(EngineError, match=r"did not start|died while it started"):
-        vllm.wait(started(model))
+    with pytest.raises(EngineError) as error:
+        vllm.wait(started(model, tmp_path))
+    assert "requested memory" in str(error.value)
+    assert "its last lines:\n" in str(error.value)
+    logs = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert set(logs) == {"other-0.0.log", "other-0.1.log"}, "it is started twice"
+    assert all("Starting to load model" in text for text in logs.values())
 
 
 def test_replicas_that_die_at_their_first_calls_cost_no_call(vllm: Running) -> None:
@@ -74,11 +83,56 @@ def test_replicas_that_die_at_their_first_calls_cost_no_call(vllm: Running) -> N
     assert restarts == 2
 
 
-def joined(models: dict[str, ModelConfig]):
+def asked(model: ModelConfig, questions: list[str], logs: Path | None = None) -> Any:
+    """What a fleet of this model answers or raises for each question, and its restarts."""
+
+    async def main() -> tuple[list[Any], int]:
+        async with joined({"fake": model}, logs) as fleet:
+            calls = (
+                fleet.models["fake"].generate(item(str(i), text), seeds=[i], sampling=Sampling())
+                for i, text in enumerate(questions)
+            )
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            return found, fleet.pools["fake"].restarts
+
+    return main()
+
+
+def test_a_poison_item_is_given_up_with_its_reason_and_no_other(vllm: Running) -> None:
+    fake = FakeConfig(latency=0.05, faults=Faults(poison="cyanide"))
+    model = ModelConfig(engine="fake", cpus=0.1, replicas=2, in_flight=8, fake=fake)
+    questions = [f"what is {i} ?" for i in range(24)]
+    questions[5] = "what is cyanide ?"
+    found, restarts = vllm.wait(asked(model, questions))
+    assert isinstance(found[5], ItemError)
+    assert "replicas died of this item" in str(found[5])
+    assert [len(f) for i, f in enumerate(found) if i != 5] == [1] * 23
+    assert 2 <= restarts <= 8
+
+
+def test_a_replica_that_falls_silent_is_replaced(vllm: Running) -> None:
+    fake = FakeConfig(faults=Faults(stall_after=4))
+    model = ModelConfig(engine="fake", cpus=0.1, stall_timeout=0.5, fake=fake)
+    found, restarts = vllm.wait(asked(model, ["what ?"] * 12))
+    assert [len(f) for f in found] == [1] * 12
+    assert restarts == 1
+
+
+def test_an_engine_error_costs_its_item_and_no_replica(vllm: Running) -> None:
+    fake = FakeConfig(faults=Faults(fail="unlucky"))
+    model = ModelConfig(engine="fake", cpus=0.1, fake=fake)
+    found, restarts = vllm.wait(asked(model, ["a ?", "unlucky ?", "b ?"]))
+    assert isinstance(found[1], ItemError)
+    assert "the engine fails at this prompt" in str(found[1])
+    assert [len(f) for f in (found[0], found[2])] == [1, 1]
+    assert restarts == 0
+
+
+def joined(models: dict[str, ModelConfig], logs: Path | None = None) -> Any:
     """A second fleet on the Ray that the suite already runs."""
-    return launch(ClusterConfig(), models)
+    return launch(ClusterConfig(), models, logs=logs)
 
 
-async def started(model: ModelConfig) -> None:
-    async with joined({"other": model}):
+async def started(model: ModelConfig, logs: Path | None = None) -> None:
+    async with joined({"other": model}, logs):
         raise AssertionError("it must not start")
