@@ -5,9 +5,9 @@ errors.
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from actors.types import ConfigError
 
@@ -92,6 +92,9 @@ class Faults(StrictConfig):
     """The process ends, as by SIGKILL, in any life, at a prompt that holds this word."""
     fail: str | None = Field(None, min_length=1)
     """The engine raises an error, and lives, at a prompt that holds this word."""
+    drift_after: int | None = Field(None, ge=1)
+    """From this many-th call of its first life on, a replica returns wrong text and wrong log-
+    probabilities, without an error."""
     stall_after: int | None = Field(None, ge=1)
     """From this many-th call of its first life on, a replica never answers."""
 
@@ -111,6 +114,40 @@ class FakeConfig(StrictConfig):
     faults: Faults = Faults()
 
 
+class Replicas(StrictConfig):
+    """A pool that grows while calls wait and there is room, and shrinks when it is idle. In YAML a
+    number n stands for `{min: n, max: n}`, `auto` for `{min: 1}`.
+    """
+
+    min: int = Field(1, ge=1)
+    max: int | None = Field(None, ge=1)
+    """None: as many as fit, at the start and when the cluster grows."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if value == "auto":
+            return {}
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                raise ValueError(f"input should be greater than or equal to 1, got {value}")
+            return {"min": value, "max": value}
+        if not isinstance(value, dict | Replicas):
+            raise ValueError(f"wanted a number, auto, or {{min, max}}, got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"wanted max of at least min = {self.min}, got {self.max}")
+        return self
+
+    def __str__(self) -> str:
+        if self.max == self.min:
+            return str(self.min)
+        return f"{self.min} to {self.max}" if self.max else f"{self.min} or more"
+
+
 class ModelConfig(StrictConfig):
     """A set of weights, the engine it runs on, and what each replica may use."""
 
@@ -121,11 +158,17 @@ class ModelConfig(StrictConfig):
     """A name in `actors.engines.ENGINES`."""
     revision: str | None = None
     """Of a hub id: commit, tag or branch."""
-    replicas: int = Field(1, ge=1)
+    replicas: Replicas = Replicas(min=1, max=1)
     cpus: float = Field(1.0, ge=0.0)
     """Per replica; also the number of compute threads of an engine on CPU."""
     gpus: float = Field(0.0, ge=0.0)
     """Per replica; a fraction shares a device."""
+    nodes: int = Field(1, ge=1)
+    """Machines that one replica spans; vLLM runs a pipeline stage on each."""
+    resources: dict[str, Annotated[float, Field(gt=0.0)]] = {}
+    """Custom Ray resources per replica: it lives where they are."""
+    labels: dict[str, str] = {}
+    """Ray node labels: a replica lives on nodes that have them."""
     memory_gib: float | None = Field(None, gt=0.0)
     """Reserved per replica, so that a machine isn't overbooked; None: not reserved."""
     template: Literal["auto", "none"] = "auto"
@@ -138,16 +181,32 @@ class ModelConfig(StrictConfig):
     """Passed through to the engine by its own names; a name that it doesn't have is refused
     before anything starts."""
     fake: FakeConfig = FakeConfig()
-    in_flight: int = Field(128, ge=1)
-    """Sequences that one replica holds at once, a call for N candidates counting N; more wait in
-    the driver."""
+    in_flight: int | None = Field(None, ge=1)
+    """Sequences that one replica holds at once, a call for N candidates counting N until its last
+    one ends; more wait in the driver. None: 128 on CPUs, 512 on GPUs."""
     max_restarts: int = Field(3, ge=0)
     """Deaths in a row, with nothing answered between them, after which a replica is given up."""
     stall_timeout: float = Field(300.0, gt=0.0)
     """Seconds without a step of the model, while calls wait for it, after which a replica is ended
     and replaced."""
+    canary_tolerance: float = Field(0.5, gt=0.0)
+    """Nats by which a replica's log-probabilities on fixed prompts may differ from its pool's
+    before it is replaced and its uncommitted items are asked again."""
     start_timeout: float = Field(900.0, gt=0.0)
     """Seconds from start to healthy."""
+
+    @property
+    def room(self) -> int:
+        """Sequences that one replica holds at once."""
+        return self.in_flight or (512 if self.gpus else 128)
+
+    @model_validator(mode="after")
+    def _whole_devices(self) -> Self:
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus: wanted whole devices above 1, got {self.gpus:g}")
+        if self.nodes > 1 and self.gpus % self.nodes:
+            raise ValueError(f"nodes: wanted a divisor of gpus = {self.gpus:g}, got {self.nodes}")
+        return self
 
 
 Scale = Literal["probability", "logprob", "sigmoid", "softmax"]

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from actors.config import ModelConfig, Sampling
 from actors.engines import build
-from actors.engines.base import Engine, EngineRequest
+from actors.engines.base import PROBE, Engine, EngineRequest
 from actors.rendering import Renderer
 from actors.roles import LabelLogprobs
 from actors.types import (
@@ -31,6 +31,12 @@ from actors.types import (
 
 T = TypeVar("T")
 
+PROBES = (
+    "Name the capital of France.",
+    "Count on: 1, 2, 3, 4, 5, 6,",
+    "Is water wet? Answer yes or no.",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostInfo:
@@ -42,7 +48,9 @@ class HostInfo:
     """What the model runs on: a GPU's name, or the processor's."""
     context: int
     seconds: float
-    """From the process's first step to a loaded engine."""
+    """From the process's first step to a loaded engine that has answered once."""
+    probe: tuple[float, ...]
+    """See `Host.probe`."""
 
 
 class Host:
@@ -74,13 +82,32 @@ class Host:
             Exception
         ) as error:  # Anything at all may come out of an engine's start; it must leave as text.
             raise EngineError(f"model {self._name!r} did not start: {_one_line(error)}") from None
+        # The first answer is slow, and belongs to the start.
+        probe = await self.probe()
         return HostInfo(
             pid=os.getpid(),
             node=platform.node(),
             device=self._engine.device,
             context=self._engine.context,
             seconds=time.monotonic() - begin,
+            probe=probe,
         )
+
+    async def probe(self) -> tuple[float, ...]:
+        """Log-probability of the first token that greedy decoding gives to each of PROBES: the same
+        on every replica that hosts the same weights. Empty where an engine has none to give.
+        """
+        engine = self._loaded()
+        messages = [(Message(role="user", content=text),) for text in PROBES]
+        rendered = [tuple(engine.prompts.render(turns)) for turns in messages]
+        if not all(rendered) or max(map(len, rendered)) >= engine.context:
+            return ()
+        requests = [
+            EngineRequest(prompt_ids=ids, sampling=Sampling(max_tokens=1), seed=None, item_id=PROBE)
+            for ids in rendered
+        ]
+        completions = await self._guard(engine.generate(requests))
+        return tuple(completion.logprobs[0] for completion in completions)
 
     async def generate(
         self, item: Item, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int

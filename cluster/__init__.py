@@ -3,7 +3,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,10 +14,11 @@ from actors.config import ModelConfig
 from cluster.config import ClusterConfig
 from cluster.hosted import PooledModel
 from cluster.logs import EngineLogs
-from cluster.plan import check_fits
+from cluster.plan import Node, fits, largest_first, place
 from cluster.pool import Pool
+from cluster.receipts import Receipt
 
-__all__ = ["ClusterConfig", "Fleet", "check", "launch", "resources"]
+__all__ = ["ClusterConfig", "Fleet", "check", "launch", "nodes", "where"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,16 @@ class Fleet:
         """What pipelines get: hosted models by name."""
         return {name: PooledModel(pool) for name, pool in self.pools.items()}
 
+    async def vouch(self, receipts: Sequence[Receipt]) -> bool:
+        """Whether every replica that gave one of these answers still computes what its pool does;
+        one that doesn't is replaced.
+        """
+        latest: dict[tuple[int, int], Receipt] = {}
+        for receipt in receipts:
+            latest[id(receipt.slot), receipt.life] = receipt
+        found = [self.pools[receipt.model].vouch(receipt) for receipt in latest.values()]
+        return all(await asyncio.gather(*found))
+
     def replicas(self) -> list[dict[str, Any]]:
         """Of each healthy replica: its model, node, device, context and seconds to load."""
         return [
@@ -40,17 +51,17 @@ class Fleet:
         ]
 
 
-def resources(config: ClusterConfig) -> dict[str, float]:
-    """Free resources of the cluster, under Ray's names, without starting one on this machine.
+def nodes(config: ClusterConfig) -> list[Node]:
+    """The cluster's machines and what is free on them, without starting one on this machine.
 
     Raises EngineError when the address can't be reached.
     """
     from cluster import rays
 
     if config.address is None:
-        return rays.machine_resources(config)
-    with rays.session(config) as free:
-        return free
+        return [rays.machine(config)]
+    with rays.session(config):
+        return rays.free_nodes()
 
 
 def check(config: ClusterConfig, models: Mapping[str, ModelConfig]) -> None:
@@ -59,7 +70,12 @@ def check(config: ClusterConfig, models: Mapping[str, ModelConfig]) -> None:
     A cluster elsewhere is asked when it is joined. Raises ConfigError.
     """
     if config.address is None:
-        check_fits(models, resources(config), "this machine")
+        place(models, nodes(config), where(config))
+
+
+def where(config: ClusterConfig) -> str:
+    """The cluster, in words."""
+    return config.address or "this machine"
 
 
 @asynccontextmanager
@@ -74,14 +90,27 @@ async def launch(
     from cluster import rays
 
     kept = EngineLogs(logs)
-    with rays.session(config, kept) as free:
-        check_fits(models, free, config.address or "this machine")
+    with rays.session(config, kept):
+        counts = place(models, rays.free_nodes(), where(config))
         pools = {
-            name: Pool(name, model, partial(rays.RayReplica, name, model, kept))
-            for name, model in models.items()
+            name: Pool(
+                name,
+                models[name],
+                partial(rays.RayReplica, name, models[name], kept),
+                num=counts[name],
+                has_room=partial(_has_room, models[name]),
+            )
+            # What asks first is placed first.
+            for name in largest_first(models)
         }
         try:
             await asyncio.gather(*(pool.start() for pool in pools.values()))
-            yield Fleet(pools)
+            yield Fleet({name: pools[name] for name in models})
         finally:
             await asyncio.gather(*(pool.stop() for pool in pools.values()))
+
+
+def _has_room(config: ModelConfig) -> bool:
+    from cluster import rays
+
+    return fits(config, rays.free_nodes())

@@ -1,56 +1,138 @@
-"""What a fleet wants against what there is, before anything starts."""
+"""What a fleet wants against what there is, before anything starts.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+    models --bundles--> first fit on the nodes' free resources, the largest first --> replicas each
+                                                          | one doesn't fit
+                                                          v
+                                             refused: model, wanted, free, where
+
+A replica lives on one node, or with `nodes: k` on k of them. `auto` gets what is left when every
+model has its least, one replica each in turn.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from actors.config import ModelConfig
 from actors.types import ConfigError
 
+GIB = 2**30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
-    """What one pool asks of the cluster."""
+class Node:
+    """One machine, and what is free on it.
 
-    model: str
-    replicas: int
-    cpus: float
-    gpus: float
-    memory_gib: float
-
-
-def wants(models: Mapping[str, ModelConfig]) -> list[Want]:
-    """One entry for each pool; amounts are for all its replicas together."""
-    return [
-        Want(
-            model=name,
-            replicas=m.replicas,
-            cpus=m.replicas * m.cpus,
-            gpus=m.replicas * m.gpus,
-            memory_gib=m.replicas * (m.memory_gib or 0.0),
-        )
-        for name, m in models.items()
-    ]
-
-
-def check_fits(models: Mapping[str, ModelConfig], there: Mapping[str, float], where: str) -> None:
-    """Refuse a fleet that the free resources can't hold; the pools are placed in the order of the
-    config.
-
-    `there` has Ray's names and units: CPU, GPU (devices), memory (bytes). Raises ConfigError naming
-    the model and the resource that is short.
+    Node(name="gpu-7", free={"CPU": 64.0, "GPU": 8.0, "memory": 5.1e11}, labels={"zone": "a"})
     """
-    free = {
-        "CPUs": there.get("CPU", 0.0),
-        "GPUs": there.get("GPU", 0.0),
-        "GiB of memory": there.get("memory", 0.0) / 2**30,
-    }
-    for want in wants(models):
-        amounts = {"CPUs": want.cpus, "GPUs": want.gpus, "GiB of memory": want.memory_gib}
-        for resource, amount in amounts.items():
-            if amount > free[resource] + 1e-9:
-                raise ConfigError(
-                    f"models.{want.model}: {want.replicas} replica(s) want {amount:g} {resource}, "
-                    f"and {where} has {free[resource]:g} free; lower models.{want.model}.replicas, "
-                    "or give the cluster more"
-                )
-            free[resource] -= amount
+
+    name: str
+    free: Mapping[str, float]
+    """Under Ray's names; memory in bytes."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def bundles(config: ModelConfig) -> tuple[dict[str, float], ...]:
+    """What one replica reserves, node by node, under Ray's names.
+
+    Over several nodes every GPU is a bundle of its own, as vLLM's Ray executor wants them.
+    """
+    one = {"CPU": config.cpus, "GPU": config.gpus, **config.resources}
+    if config.memory_gib is not None:
+        one["memory"] = config.memory_gib * GIB
+    if config.nodes == 1:
+        return (one,)
+    num = int(config.gpus)
+    return tuple({name: amount / num for name, amount in one.items()} for _ in range(num))
+
+
+def place(models: Mapping[str, ModelConfig], nodes: Sequence[Node], where: str) -> dict[str, int]:
+    """How many replicas each pool starts with.
+
+    Raises ConfigError naming the model, what its replica wants, what is free and where.
+    """
+    free = [dict(node.free) for node in nodes]
+    counts = dict.fromkeys(models, 0)
+    for name in largest_first(models):
+        for _ in range(models[name].replicas.min):
+            if not _take(models[name], nodes, free):
+                raise ConfigError(_short(name, models[name], nodes, free, where, counts[name]))
+            counts[name] += 1
+    growing = [name for name, model in models.items() if model.replicas.max is None]
+    while growing:
+        growing = [name for name in growing if _take(models[name], nodes, free)]
+        for name in growing:
+            counts[name] += 1
+    return counts
+
+
+def largest_first(models: Mapping[str, ModelConfig]) -> list[str]:
+    """Names in the order in which replicas find room best: the small fill what the large leave."""
+
+    def size(name: str) -> tuple[float, ...]:
+        model = models[name]
+        return (-model.gpus, -(model.memory_gib or 0.0), -model.cpus)
+
+    return sorted(models, key=size)
+
+
+def fits(config: ModelConfig, nodes: Sequence[Node]) -> bool:
+    """There is room for one more replica."""
+    return _take(config, nodes, [dict(node.free) for node in nodes])
+
+
+def _take(config: ModelConfig, nodes: Sequence[Node], free: list[dict[str, float]]) -> bool:
+    """Take a replica's bundles off `free`, all or none of them."""
+    left = [dict(amounts) for amounts in free]
+    for bundle in bundles(config):
+        for node, amounts in zip(nodes, left, strict=True):
+            if _suits(config, node) and not _missing(bundle, amounts):
+                for resource, amount in bundle.items():
+                    amounts[resource] = amounts.get(resource, 0.0) - amount
+                break
+        else:
+            return False
+    free[:] = left
+    return True
+
+
+def _suits(config: ModelConfig, node: Node) -> bool:
+    return all(node.labels.get(key) == value for key, value in config.labels.items())
+
+
+def _missing(bundle: Mapping[str, float], amounts: Mapping[str, float]) -> list[str]:
+    return [name for name, amount in bundle.items() if amount > amounts.get(name, 0.0) + 1e-9]
+
+
+def _short(
+    name: str,
+    config: ModelConfig,
+    nodes: Sequence[Node],
+    free: Sequence[Mapping[str, float]],
+    where: str,
+    placed: int,
+) -> str:
+    (bundle, *others) = bundles(config)
+    label = "".join(f" labelled {key}={value}" for key, value in config.labels.items())
+    on = f"on each of {1 + len(others)} bundles" if others else f"on one node{label}"
+    suited = [
+        (node, amounts) for node, amounts in zip(nodes, free, strict=True) if _suits(config, node)
+    ]
+    there = "; ".join(f"{node.name} {_words(amounts, bundle)}" for node, amounts in suited[:4])
+    more = f"; {len(suited) - 4} more nodes" if len(suited) > 4 else ""
+    wanted = _words(bundle, bundle)
+    return (
+        f"models.{name}: replica {placed + 1} of {config.replicas.min} wants {wanted} "
+        f"{on}, and {where} has free: {there or 'no such node'}{more}; "
+        f"lower models.{name}.replicas, or give the cluster more"
+    )
+
+
+def _words(amounts: Mapping[str, float], names: Mapping[str, float]) -> str:
+    """`2 CPU, 0.5 GPU, 16 GiB memory`."""
+    said = []
+    for name, wanted in names.items():
+        amount = amounts.get(name, 0.0)
+        if wanted:
+            is_memory = name == "memory"
+            said.append(f"{amount / GIB:.3g} GiB memory" if is_memory else f"{amount:g} {name}")
+    return ", ".join(said) or "nothing"

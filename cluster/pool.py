@@ -13,15 +13,21 @@ replica is stands behind `Replica`, so all of this runs in tests without Ray.
 """
 
 import asyncio
+import itertools
 import logging
+import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from actors.config import ModelConfig
 from actors.host import HostInfo
-from actors.types import EngineError, ItemError
-from cluster.slots import RESTART_DELAY, ReplicaDied, Slot, Spawn
+from actors.types import EngineError, ItemError, LilliputError
+from cluster.canary import Canary
+from cluster.receipts import Receipt, answered_by
+from cluster.scaling import INTERVAL, Scaling
+from cluster.slots import RESTART_DELAY, ReplicaDied, ReplicaState, Slot, Spawn
 from cluster.suspects import Call, Suspects
 
 logger = logging.getLogger(__name__)
@@ -32,39 +38,57 @@ MAX_FRUITLESS = 10
 
 class Pool:
     """See the module's docstring. `spawn(number, life)` starts a replica's process without waiting
-    for it; `delay` seconds pass before a place's second replacement in a row.
+    for it. It starts with `num` replicas; `has_room` is asked before it grows. `delay` seconds pass
+    before a place's second replacement in a row.
     """
 
     def __init__(
-        self, name: str, config: ModelConfig, spawn: Spawn, *, delay: float = RESTART_DELAY
+        self,
+        name: str,
+        config: ModelConfig,
+        spawn: Spawn,
+        *,
+        num: int | None = None,
+        has_room: Callable[[], bool] = lambda: True,
+        delay: float = RESTART_DELAY,
     ) -> None:
         self.name = name
         self.restarts = 0
         self.infos: list[HostInfo] = []
         """Of every replica that ever was healthy."""
         self._config = config
-        self._slots = [
-            Slot(number, name, config, spawn, delay=delay) for number in range(config.replicas)
-        ]
+        self._new_slot = partial(Slot, name=name, config=config, spawn=spawn, delay=delay)
+        self._numbers = itertools.count()
+        num = config.replicas.min if num is None else num
+        self._slots = [self._new_slot(next(self._numbers)) for _ in range(num)]
+        self._scaling = Scaling(config.replicas, has_room)
+        self._let_go_seconds = 0.0
+        self._canary = Canary(config.canary_tolerance)
         self._line: deque[Call] = deque()
         self._suspects = Suspects()
         self._fruitless = 0
         self._failure: EngineError | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def num_alive(self) -> int:
-        """Replicas that take calls now."""
-        return sum(slot.up for slot in self._slots)
+    def replicas(self) -> list[ReplicaState]:
+        """How every place stands."""
+        return [slot.state for slot in self._slots]
 
     @property
     def busy_seconds(self) -> float:
         """Of all replicas together, while they held calls."""
-        return sum(slot.busy_seconds for slot in self._slots)
+        return self._let_go_seconds + sum(slot.busy_seconds for slot in self._slots)
+
+    @property
+    def capacity(self) -> int:
+        """Sequences that the replicas there are can hold at once."""
+        return len(self._slots) * self._config.room
 
     async def start(self) -> None:
         """Start all replicas and wait until each is healthy. Raises ConfigError, EngineError."""
         await asyncio.gather(*(self._start(slot) for slot in self._slots))
+        if self._scaling.moves:
+            self._background(self._scale())
 
     async def call(self, method: str, *args: Any, weight: int = 1) -> Any:
         """Run a host method on the least-loaded replica; asked again elsewhere if that replica
@@ -79,26 +103,35 @@ class Pool:
         self._line.append(call)
         self._serve()
         try:
-            return await call.result
+            result, receipt = await call.result
         except asyncio.CancelledError:
             self._drop(call)
             raise
+        answered_by(receipt)
+        return result
+
+    async def vouch(self, receipt: Receipt) -> bool:
+        """Whether the replica that answered still computes what the pool does; else it is
+        replaced.
+        """
+        reason = await receipt.slot.vouch(receipt.life, receipt.moment, self._canary)
+        if reason is not None:
+            self._bury(receipt.slot, receipt.life, reason)
+        return reason is None
 
     async def stop(self) -> None:
         """Close the engines that still answer, then end every process."""
         for task in self._tasks:
             task.cancel()
-        live = [slot.replica for slot in self._slots if slot.up]
-        closing = [asyncio.wait_for(replica.call("stop"), 10.0) for replica in live]
-        await asyncio.gather(*closing, return_exceptions=True)
-        for slot in self._slots:
-            slot.replica.kill()
-            slot.up = False
+        await asyncio.gather(*(slot.close() for slot in self._slots))
 
     def _serve(self) -> None:
         """Hand out what can be handed out; to be called whenever room may have come."""
-        takers = [slot for slot in self._slots if slot.up and not slot.isolated]
-        takers.sort(key=lambda slot: slot.load)
+        takers = [
+            slot for slot in self._slots if slot.up and not slot.isolated and not slot.leaving
+        ]
+        if self._suspects:
+            takers.sort(key=lambda slot: slot.load)
         while self._suspects and takers and not takers[0].held:
             group = self._suspects.take()
             if group:
@@ -121,7 +154,7 @@ class Pool:
     def _has_room(self, slot: Slot, call: Call) -> bool:
         # An idle replica takes any call, or one for more candidates than `in_flight` would wait for
         # ever.
-        return slot.load == 0 or slot.load + call.weight <= self._config.in_flight
+        return slot.load == 0 or slot.load + call.weight <= self._config.room
 
     def _send(self, slot: Slot, call: Call) -> None:
         slot.take(call, self._background(self._run(slot, slot.life, call)))
@@ -142,7 +175,8 @@ class Pool:
         else:
             self._answered(slot, life, call)
             if not call.result.done():
-                call.result.set_result(result)
+                receipt = Receipt(self.name, slot, life, time.monotonic())
+                call.result.set_result((result, receipt))
         self._serve()
 
     def _answered(self, slot: Slot, life: int, call: Call) -> None:
@@ -210,9 +244,40 @@ class Pool:
 
     def _healthy(self, slot: Slot) -> None:
         assert slot.info is not None
+        reason = self._canary.verdict(slot.info.probe)
+        if reason is not None:
+            self._bury(slot, slot.life, reason)
+            return
         self.infos.append(slot.info)
         self._background(self._watch(slot))
         self._serve()
+
+    async def _scale(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            num, waiting = len(self._slots), bool(self._line)
+            num_starting = sum(not slot.up and not slot.given_up for slot in self._slots)
+            idlest = max(self._slots, key=lambda slot: slot.idle_seconds)
+            if self._scaling.grows(num=num, num_starting=num_starting, waiting=waiting):
+                slot = self._new_slot(next(self._numbers))
+                self._slots.append(slot)
+                self._background(self._grow(slot))
+            elif self._scaling.shrinks(num=num, waiting=waiting, longest_idle=idlest.idle_seconds):
+                self._slots.remove(idlest)
+                self._background(self._let_go(idlest))
+
+    async def _grow(self, slot: Slot) -> None:
+        try:
+            await self._start(slot)
+        except LilliputError as error:
+            logger.warning("model %r did not grow: %s", self.name, error)
+            slot.replica.kill()
+            self._slots.remove(slot)
+
+    async def _let_go(self, slot: Slot) -> None:
+        """Its place is gone; nothing is sent there any more."""
+        self._let_go_seconds += slot.busy_seconds
+        await slot.close()
 
     async def _watch(self, slot: Slot) -> None:
         life = slot.life

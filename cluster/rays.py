@@ -8,9 +8,11 @@ what the host itself raised.
 import asyncio
 import contextlib
 import os
+import platform
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from actors.config import ModelConfig
@@ -19,6 +21,7 @@ from actors.host import Host
 from actors.types import EngineError, LilliputError
 from cluster.config import ClusterConfig
 from cluster.logs import EngineLogs
+from cluster.plan import Node, bundles
 from cluster.slots import ReplicaDied
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -28,9 +31,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+import ray._private.state
 import ray._private.worker
 import ray.exceptions
 from ray._private.ray_logging import global_worker_stdstream_dispatcher as _lines
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
 
 # Ray would print what workers write, and a paragraph for each that dies, among the driver's own
 # output; `EngineLogs` gets the lines either way.
@@ -40,18 +49,20 @@ LOG_DELAY = 1.5
 """Seconds that the last lines of a process take to arrive."""
 MAX_CONCURRENT_CALLS = 10_000
 """Of one actor. The pool bounds what is in flight; this must only not be the smaller number."""
+TASK_SECONDS = 30.0
+"""For a task of a moment on another node."""
 
 
 @contextlib.contextmanager
-def session(config: ClusterConfig, logs: EngineLogs | None = None) -> Iterator[dict[str, float]]:
-    """Join or start Ray; yields the resources that are free. A process that has Ray already keeps
-    the one it has. `logs` gets what the engines write.
+def session(config: ClusterConfig, logs: EngineLogs | None = None) -> Iterator[None]:
+    """Join or start Ray. A process that has Ray already keeps the one it has. `logs` gets what the
+    engines write.
 
     Raises EngineError when there is no cluster there.
     """
     if ray.is_initialized():
         with _received(logs):
-            yield dict(ray.available_resources())
+            yield
         return
     in_main_thread = threading.current_thread() is threading.main_thread()
     # Ray puts a handler of its own in place, which ends the process without a word.
@@ -76,7 +87,7 @@ def session(config: ClusterConfig, logs: EngineLogs | None = None) -> Iterator[d
         if in_main_thread:
             signal.signal(signal.SIGTERM, on_term)
         with _received(logs):
-            yield dict(ray.available_resources())
+            yield
     finally:
         ray.shutdown()
 
@@ -95,10 +106,8 @@ def _received(logs: EngineLogs | None) -> Iterator[None]:
         _lines.remove_handler(name)
 
 
-def machine_resources(config: ClusterConfig) -> dict[str, float]:
-    """What an embedded Ray would hand out on this machine, under Ray's names, without starting
-    it.
-    """
+def machine(config: ClusterConfig) -> Node:
+    """What an embedded Ray would hand out on this machine, without starting it."""
     gpus = config.gpus
     if gpus is None:
         from ray._private.accelerators import get_accelerator_manager_for_resource
@@ -107,7 +116,52 @@ def machine_resources(config: ClusterConfig) -> dict[str, float]:
     from ray._private.utils import get_num_cpus, get_system_memory
 
     cpus = config.cpus or get_num_cpus()
-    return {"CPU": float(cpus), "GPU": float(gpus), "memory": 0.7 * get_system_memory()}
+    free = {"CPU": float(cpus), "GPU": float(gpus), "memory": 0.7 * get_system_memory()}
+    return Node(name=platform.node(), free=free)
+
+
+def free_nodes() -> list[Node]:
+    """The nodes that are alive and not being drained, with what is free there now."""
+    free = ray._private.state.available_resources_per_node()
+    leaving = ray._private.state.state.get_draining_nodes()
+    return [
+        Node(
+            name=node["NodeManagerHostname"],
+            free=free.get(node["NodeID"], {}),
+            labels=node.get("Labels", {}),
+        )
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] not in leaving
+    ]
+
+
+def kill_process(config: ClusterConfig, node: str, pid: int) -> bool:
+    """End an actor's process on the node of that host name, by SIGKILL from a task there. False: no
+    such node, or no actor behind that process id.
+
+    Raises EngineError when the cluster can't be reached.
+    """
+    with session(config):
+        there = [n for n in ray.nodes() if n["Alive"] and n["NodeManagerHostname"] == node]
+        if not there:
+            return False
+        on_it = NodeAffinitySchedulingStrategy(there[0]["NodeID"], soft=False)
+        task = ray.remote(_kill_actor).options(num_cpus=0, scheduling_strategy=on_it, max_retries=0)
+        try:
+            return bool(ray.get(task.remote(pid), timeout=TASK_SECONDS))
+        except ray.exceptions.RayError:
+            return False
+
+
+def _kill_actor(pid: int) -> bool:
+    try:
+        # The number may be another process's by now.
+        if not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::"):
+            return False
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return False
+    return True
 
 
 class RayReplica:
@@ -118,17 +172,41 @@ class RayReplica:
     ) -> None:
         self._name = f"{name}-{number}.{life}"
         self._logs = logs
-        memory = {} if config.memory_gib is None else {"memory": int(config.memory_gib * 2**30)}
+        self._group: Any = None
         actor = ray.remote(Host).options(
-            num_cpus=config.cpus,
-            num_gpus=config.gpus,
             max_concurrency=MAX_CONCURRENT_CALLS,
             max_restarts=0,
             max_task_retries=0,
             runtime_env={"env_vars": environment(config)},
-            **memory,
+            **self._placement(config),
         )
         self._actor = actor.remote(name, config, number, life)
+
+    def _placement(self, config: ModelConfig) -> dict[str, Any]:
+        """Options that say where. A replica of several devices reserves them in one group, all or
+        none; over several nodes the engine places its own actors in that group.
+        """
+        bundle, *others = bundles(config)
+        amounts = dict(bundle)
+        own = {
+            "num_cpus": amounts.pop("CPU"),
+            "num_gpus": 0.0 if others else amounts.pop("GPU"),
+            "memory": int(amounts.pop("memory", 0.0)) or None,
+            "resources": {} if others else config.resources,
+        }
+        if config.gpus <= 1:
+            return own | {"label_selector": dict(config.labels) or None}
+        self._group = placement_group(
+            [bundle, *others],
+            strategy="PACK" if others else "STRICT_PACK",
+            bundle_label_selector=[dict(config.labels)] * (1 + len(others)),
+        )
+        inside = PlacementGroupSchedulingStrategy(
+            self._group,
+            placement_group_bundle_index=0,
+            placement_group_capture_child_tasks=bool(others),
+        )
+        return own | {"scheduling_strategy": inside}
 
     async def call(self, method: str, *args: Any) -> Any:
         """See `slots.Replica.call`."""
@@ -148,6 +226,19 @@ class RayReplica:
         """See `slots.Replica.kill`."""
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(self._actor, no_restart=True)
+            if self._group is not None:
+                remove_placement_group(self._group)
+
+    async def leaving(self) -> bool:
+        """See `slots.Replica.leaving`."""
+        return await asyncio.to_thread(self._on_leaving_node)
+
+    def _on_leaving_node(self) -> bool:
+        leaving = ray._private.state.state.get_draining_nodes()
+        if not leaving:
+            return False
+        about = ray._private.state.actors(self._actor._actor_id.hex())
+        return about.get("Address", {}).get("NodeID") in leaving
 
     async def last_lines(self, num: int) -> Sequence[str]:
         """See `slots.Replica.last_lines`."""

@@ -14,11 +14,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from actors.config import ModelConfig
 from actors.host import HostInfo
 from actors.types import EngineError, LilliputError
+from cluster.canary import Canary
 from cluster.suspects import Call
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ RESTART_DELAY = 3.0
 MAX_DELAY = 60.0
 START_ATTEMPTS = 2
 """How often a place's first replica is started."""
+STOP_SECONDS = 10.0
+"""For an engine to close before its process is ended."""
 MAX_WATCH = 10.0
 """Seconds between two looks at a replica."""
 LAST_LINES = 12
@@ -52,12 +56,35 @@ class Replica(Protocol):
         """End the process, at once and for good."""
         ...
 
+    async def leaving(self) -> bool:
+        """The process's node is being drained: it will go soon."""
+        ...
+
     async def last_lines(self, num: int) -> Sequence[str]:
         """The end of what the process wrote, after its death too; empty where nobody keeps it."""
         ...
 
 
 Spawn = Callable[[int, int], Replica]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaState:
+    """How one place of a pool stands.
+
+    ReplicaState(model="small", number=1, state="up", load=34, deaths=0, node="gpu-7", pid=4711)
+    """
+
+    model: str
+    number: int
+    state: Literal["starting", "up", "given up"]
+    load: int
+    """Sequences that it holds."""
+    deaths: int
+    """Replicas that this place has used up."""
+    node: str
+    pid: int
+    """Both of the latest healthy replica; "" and 0 before there was one."""
 
 
 class Slot:
@@ -79,14 +106,40 @@ class Slot:
         self.held: dict[Call, asyncio.Task[None]] = {}
         self.isolated = False
         """Holds a group of suspects, and takes nothing else."""
+        self.leaving = False
+        """Its node is being drained: it finishes what it holds, and takes nothing more."""
         self.info: HostInfo | None = None
         self._name = name
         self._config = config
         self._spawn = spawn
         self._delay = delay
         self._busy_since = 0.0
+        self._idle_since = time.monotonic()
         self._deaths = 0
+        self._good_until = 0.0
+        """When this life's latest good probe began."""
+        self._probing = asyncio.Lock()
+        self._liars: set[int] = set()
+        """Lives whose probe was wrong."""
         self.replica = spawn(number, 0)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since it last held a call; 0 while it holds one or is not up."""
+        return time.monotonic() - self._idle_since if self.up and not self.held else 0.0
+
+    @property
+    def state(self) -> ReplicaState:
+        """How it stands now."""
+        return ReplicaState(
+            model=self._name,
+            number=self.number,
+            state="given up" if self.given_up else "up" if self.up else "starting",
+            load=self.load,
+            deaths=self.life,
+            node=self.info.node if self.info else "",
+            pid=self.info.pid if self.info else 0,
+        )
 
     async def start(self) -> None:
         """Wait until the first replica is healthy. Raises ConfigError, EngineError."""
@@ -126,13 +179,16 @@ class Slot:
 
     async def watch(self) -> str | None:
         """Until this life ends: None. As soon as a replica that holds calls makes no step, or
-        doesn't even answer: the reason to bury it.
+        doesn't even answer, or has done its last call on a node that leaves: the reason to bury it.
         """
         life, limit = self.life, self._config.stall_timeout
         pulse, since = -1, time.monotonic()
         while self.life == life:
             await asyncio.sleep(min(MAX_WATCH, limit / 4))
             beat = pulse
+            self.leaving = self.leaving or await self.replica.leaving()
+            if self.leaving and not self.held and self.life == life:
+                return "its node is being drained"
             if not self.held:
                 since = time.monotonic()
                 continue
@@ -145,6 +201,27 @@ class Slot:
             elif self.life == life and time.monotonic() - since > limit:
                 return f"no step within {limit:g} s"
         return None
+
+    async def vouch(self, life: int, moment: float, canary: Canary) -> str | None:
+        """Look whether what that life answered at that moment is to be trusted: None, or why not.
+
+        A life that ended since is trusted unless its own probe was wrong.
+        """
+        async with self._probing:
+            if self.life == life and self._good_until < moment:
+                begin = time.monotonic()
+                try:
+                    async with asyncio.timeout(self._config.stall_timeout):
+                        probe = await self.replica.call("probe")
+                except (TimeoutError, ReplicaDied, LilliputError):
+                    # That it is stuck or dead is for its watch and its calls to find.
+                    return None
+                reason = canary.verdict(probe)
+                if reason is not None:
+                    self._liars.add(life)
+                    return reason
+                self._good_until = begin
+        return "its probe was wrong" if life in self._liars else None
 
     def take(self, call: Call, task: "asyncio.Task[None]") -> None:
         """Hold a call; `task` waits for the replica's answer."""
@@ -162,7 +239,8 @@ class Slot:
         self.load -= call.weight
         if not self.held:
             self.isolated = False
-            self.busy_seconds += time.monotonic() - self._busy_since
+            self._idle_since = time.monotonic()
+            self.busy_seconds += self._idle_since - self._busy_since
         if answered:
             self._deaths = 0
         return True
@@ -179,7 +257,18 @@ class Slot:
         self.held, self.load, self.isolated, self.up = {}, 0, False, False
         self.life += 1
         self._deaths += 1
+        self._good_until = 0.0
         return orphans
+
+    async def close(self) -> None:
+        """Close the engine if it still answers, then end its process."""
+        if self.up:
+            self.up = False
+            self.life += 1  # Ends its watch.
+            with contextlib.suppress(TimeoutError, ReplicaDied, LilliputError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self.replica.call("stop")
+        self.replica.kill()
 
     async def _bring_up(self) -> None:
         limit = self._config.start_timeout
@@ -198,6 +287,8 @@ class Slot:
         except EngineError as error:
             raise await self._not_started(str(error)) from None
         self.up = True
+        self.leaving = False
+        self._idle_since = time.monotonic()
 
     async def _not_started(self, reason: str) -> EngineError:
         lines = await self.replica.last_lines(LAST_LINES)

@@ -1,21 +1,21 @@
-"""`lilliput`: the command line. Each command parses, calls one function and prints; errors and exit
-codes live here.
+"""`lilliput`: the command line. Each command parses, calls one function and prints.
 
 Exit codes: 0 done; 1 a comparison failed; 2 usage or config; 3 finished, but more items failed than
 `max_failed`; 4 cluster or engine failure; 130 interrupted: the message says which command goes on.
 """
 
+import json
 import shlex
 import sys
 import traceback
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
 
-INTERRUPTED = 130
+from pipelines.exits import INTERRUPTED, Interrupted, explain, too_many_failed
 
 app = typer.Typer(
     name="lilliput",
@@ -33,17 +33,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Config keys to change: pipeline.n=8"),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-
-
-class Interrupted(Exception):
-    """A run was interrupted; the message says what goes on with it."""
-
-    def __init__(self, command: str | None) -> None:
-        super().__init__(f"`{command}`" if command else "the same command")
-
-    def __str__(self) -> str:
-        return f"interrupted; {self.args[0]} goes on with what is not committed"
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its URL.")]
 
 
 class Listing(StrEnum):
@@ -82,30 +72,80 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew beside an earlier run.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Progress and result as JSON lines, for machines.")
+    ] = False,
+    submit: Annotated[
+        str | None, typer.Option(help="Run on a Ray cluster's head: http://HEAD:8265.")
+    ] = None,
 ) -> None:
     """Run a config; the same command again goes on where it stopped."""
     from pipelines import tables
-    from pipelines.config import load
+
+    if submit is not None:
+        from pipelines.remote import submit_run
+
+        given = {"--dry-run": dry_run, "--fresh": fresh, "--json": as_json}
+        flags = [flag for flag, is_given in given.items() if is_given]
+        console = tables.console(stderr=as_json)
+        raise typer.Exit(
+            submit_run(submit, config, overrides or (), output=output, flags=flags, console=console)
+        )
+    from pipelines.config import load_all
     from pipelines.execute import execute, plan, run_directory
     from pipelines.job import prepare
     from results.store import fresh_directory
 
-    job = prepare(load(config, overrides or ()))
-    directory = run_directory(job, output)
+    jobs = [prepare(each) for each in load_all(config, overrides or ())]
+    runs = [(job, run_directory(job, output, num_runs=len(jobs))) for job in jobs]
     if fresh:
         # Chosen here, so that an interrupted run can be told where it goes on.
-        directory = fresh_directory(directory)
-    console = tables.console()
+        runs = [(job, fresh_directory(directory)) for job, directory in runs]
+    console = tables.console(stderr=as_json)
     if dry_run:
-        tables.print_pairs(console, plan(job, directory))
+        for job, directory in runs:
+            tables.print_pairs(console, plan(job, directory))
         return
+    code = 0
     try:
-        directory, summary = execute(job, directory, fresh=fresh, console=console)
+        for job, directory, summary in execute(runs, fresh=fresh, console=console, as_json=as_json):
+            if as_json:
+                told = {"event": "result", "directory": str(directory), **asdict(summary)}
+                print(json.dumps(told))
+            else:
+                tables.print_run(console, summary, directory)
+            code = max(code, too_many_failed(summary, job.config.max_failed))
     except KeyboardInterrupt:
-        again = ["lilliput", "run", config, *(overrides or ()), "--output", str(directory)]
-        raise Interrupted(shlex.join(again) if fresh else None) from None
-    tables.print_run(console, summary, directory)
-    raise typer.Exit(_too_many_failed(summary, job.config.max_failed))
+        again = ["lilliput", "run", config, *(overrides or ()), "--output", str(runs[0][1])]
+        raise Interrupted(shlex.join(again) if fresh and len(runs) == 1 else None) from None
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    run: Run,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+) -> None:
+    """Show how a run stands, from any terminal; its figures when it has finished."""
+    from pipelines import tables
+    from pipelines.watch import print_status
+
+    print_status(run, tables.console(), as_json=as_json)
+
+
+@app.command()
+def stop(
+    run: Run,
+    now: Annotated[
+        bool, typer.Option("--now", help="Drop open shards; on the driver's host only.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Come back when the driver has ended.")] = True,
+) -> None:
+    """Let a run finish its open shards and end. Exit code 0 also where no driver is at work."""
+    from pipelines import tables
+    from pipelines.watch import stop_run
+
+    stop_run(run, tables.console(), now=now, wait=wait)
 
 
 @app.command()
@@ -187,32 +227,49 @@ def export(
     """Write a run's records as one Parquet or JSONL file."""
     from results.export import export as export_records
 
-    path = output or run / f"records.{to.value}"
+    name = f"records.{to.value}"
+    # A store keeps what was committed; a file made for somebody is wanted at hand.
+    path = output or (Path(name) if "://" in run else Path(run) / name)
     print(export_records(run, to.value, path))
 
 
 @app.command()
 def doctor(
+    config: Annotated[str | None, typer.Argument(help="A config: ask its models.")] = None,
+    overrides: Overrides = None,
     model: Annotated[
-        str, typer.Option(help="Model of the smoke prompt.")
+        str, typer.Option(help="Model of the smoke prompt, without a config.")
     ] = "bundled:smollm2-135m-instruct",
 ) -> None:
-    """Check versions, devices, Ray and disk, and ask a model one question."""
+    """Check versions, devices, Ray and disk, and ask each model one question."""
     from pipelines import tables
-    from pipelines.inspect import diagnose
+    from pipelines.config import load
+    from pipelines.doctor import diagnose
 
-    failed = tables.print_checks(tables.console(), diagnose(model))
+    loaded = load(config, overrides or ()) if config else None
+    failed = tables.print_checks(tables.console(), diagnose(loaded, model))
     raise typer.Exit(4 if failed else 0)
 
 
-def _too_many_failed(summary: Any, max_failed: float) -> int:
-    """Exit code 3 when more items failed than allowed: a share below 1, a count from 1 on."""
-    failed = summary.items_failed
-    allowed = max_failed if max_failed >= 1 else max_failed * sum(summary.items.values())
-    if failed <= allowed:
-        return 0
-    print(f"{failed} items failed; max_failed allows {allowed:g}", file=sys.stderr)
-    return 3
+@app.command()
+def drill(
+    config: Config,
+    overrides: Overrides = None,
+    kills: Annotated[int, typer.Option(help="How many.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Of what is killed, and when.")] = 0,
+    nodes: Annotated[int, typer.Option(help="Start that many Ray nodes; kill some.", min=0)] = 0,
+    output: Annotated[str | None, typer.Option(help="A folder for both runs.")] = None,
+) -> None:
+    """Prove recovery: run twice, kill replicas and the driver in the second, compare."""
+    from pipelines import tables
+    from pipelines.drill import Request
+    from pipelines.drill import drill as run_drill
+
+    changes = tuple(overrides or ())
+    request = Request(
+        config=config, overrides=changes, kills=kills, seed=seed, nodes=nodes, output=output
+    )
+    raise typer.Exit(run_drill(request, tables.console()))
 
 
 def main() -> None:
@@ -226,10 +283,10 @@ def main() -> None:
         code = INTERRUPTED
     except Interrupted as error:
         code, said = INTERRUPTED, str(error)
-    # Broad, because errors of every room arrive here: `_explain` turns those with a name into lines
+    # Broad, because errors of every room arrive here: `explain` turns those with a name into lines
     # and an exit code, and re-raises the rest, which are bugs.
     except Exception as error:
-        code = _explain(error)
+        code = explain(error)
         if len(arguments) < len(sys.argv) - 1:
             traceback.print_exception(error)
     # Typer turns most interrupts into this code by itself, without a word.
@@ -238,19 +295,5 @@ def main() -> None:
     raise SystemExit(code)
 
 
-def _explain(error: Exception) -> int:
-    """Print the lines that a user needs; returns the exit code. An error without a name here is
-    a bug: re-raised.
-    """
-    from actors.types import ConfigError, EngineError
-    from results.errors import ResultsError
-
-    if isinstance(error, TyperException):
-        print(f"lilliput: {error.format_message()}; see `lilliput --help`", file=sys.stderr)
-        return 2
-    codes = ((ConfigError, 2), (ResultsError, 2), (EngineError, 4))
-    for kind, code in codes:
-        if isinstance(error, kind):
-            print(f"lilliput: {error}", file=sys.stderr)
-            return code
-    raise error
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,9 @@
 """From a name or a YAML file and `key=value` overrides to one validated run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,60 @@ class RunConfig(StrictConfig):
     from 1 on."""
 
 
+def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
+    """The runs of a config whose `task` or `pipeline` is a list: one for each pair, named after
+    what differs. `task.limit=5` changes every one of them. Without lists, the one run.
+
+    Raises ConfigError as `load` does.
+    """
+    name, written = _read(config)
+    data, inner = dict(written), []
+    for change in overrides:
+        key = change.partition("=")[0]
+        value = merge({}, [change], name)[key] if key in ("task", "pipeline") else None
+        if isinstance(value, list):
+            data[key] = value  # A list takes the place of what the file says.
+        else:
+            inner.append(change)
+    tasks, pipelines = (_listed(data, key) for key in ("task", "pipeline"))
+    runs: dict[str, RunConfig] = {}
+    for task, pipeline in product(tasks, pipelines):
+        labels = [_label(one) for one, many in ((task, tasks), (pipeline, pipelines)) if many[1:]]
+        label = unique = "-".join(labels)
+        while unique in runs:
+            unique = f"{label}-{sum(name.startswith(label) for name in runs) + 1}"
+        run = override({**data, "task": task, "pipeline": pipeline}, inner, name)
+        runs[unique] = run.model_copy(update={"name": f"{run.name}/{unique}"}) if unique else run
+    return list(runs.values())
+
+
+def _listed(data: Mapping[str, Any], key: str) -> list[Any]:
+    value = data.get(key)
+    if isinstance(value, list):
+        if not value:
+            raise ConfigError(f"{key}: wanted at least one, got an empty list")
+        return value
+    return [value] if key in data else [{}]
+
+
+def _label(section: Any) -> str:
+    """What a run directory is named after: a custom task's title, or a task's or method's name."""
+    named = section if isinstance(section, dict) else {}
+    return str(named.get("title") or named.get("name") or section)
+
+
 def load(config: str, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a config by path or by shipped name; `a.b=value` overrides win over the file.
 
     Raises ConfigError for a missing file, bad YAML, an unknown key, a wrong type or an unresolved
     interpolation.
     """
+    name, written = _read(config)
+    return override(written, overrides, name)
+
+
+def _read(config: str) -> tuple[str, dict[str, Any]]:
+    """Where a config is, and what it says."""
     from omegaconf import DictConfig, OmegaConf
     from yaml import YAMLError
 
@@ -53,7 +103,7 @@ def load(config: str, overrides: Sequence[str] = ()) -> RunConfig:
     if not isinstance(content, DictConfig):
         raise ConfigError(f"{path}: wanted a mapping of config keys")
     written: Any = OmegaConf.to_container(content)
-    return override({"name": path.stem, **written}, overrides, str(path))
+    return str(path), {"name": path.stem, **written}
 
 
 def override(
@@ -103,5 +153,15 @@ def shipped() -> Mapping[str, Path]:
     # when it is installed in editable mode.
     spec = find_spec("configs")
     folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
-    found = [path for folder in folders if folder.is_dir() for path in folder.glob("*.yaml")]
-    return {path.stem: path for path in sorted(found)}
+    found = {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for folder in folders
+        if folder.is_dir()
+        for path in sorted(folder.rglob("*.yaml"))
+    }
+    # A manifest for Kubernetes says so in its first key; it is no config of ours.
+    return {
+        name: path
+        for name, path in found.items()
+        if not re.search(r"^apiVersion:", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }

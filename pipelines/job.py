@@ -31,10 +31,14 @@ PLACEMENT = (
     "replicas",
     "cpus",
     "gpus",
+    "nodes",
+    "resources",
+    "labels",
     "memory_gib",
     "in_flight",
     "max_restarts",
     "stall_timeout",
+    "canary_tolerance",
     "start_timeout",
 )
 """Fields of a model that say where and how fast, not what: a run may go on with other values."""

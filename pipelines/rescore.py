@@ -7,7 +7,6 @@ overrides as for `run`.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from actors.types import ConfigError
 from pipelines.config import override
 from pipelines.job import regrading
 from pipelines.records import regrade
+from results.directories import Directory, Where, open_directory
 from results.parts import read_parts, read_records
 from results.report import write_report
 from results.store import Manifest, Store, read_manifest
@@ -29,8 +29,8 @@ GRADING = re.compile(
 
 
 def rescore(
-    run: Path, overrides: Sequence[str], output: str | None, console: Console
-) -> tuple[Path, Summary]:
+    run: Where, overrides: Sequence[str], output: str | None, console: Console
+) -> tuple[Directory, Summary]:
     """Write the regraded run beside the original, or to `output`; returns directory and summary.
 
     Raises ConfigError for overrides that would need a model, ResultsError for an unreadable run.
@@ -51,10 +51,13 @@ def rescore(
     config = override(_config(old.about, run), overrides)
     job = regrading(config, old.identity)
     about = {**old.about, "config": config.model_dump(mode="json"), "rescored_from": str(run)}
-    directory = Path(output) if output else run.with_name(f"{run.name}-rescored")
+    source = open_directory(run)
+    directory = open_directory(output) if output else source.beside(f"{source.name}-rescored")
     manifest = Manifest(identity=dict(job.identity), about=about)
     with Store.open(directory, manifest, fresh=output is None) as store:
         console.print(f"run directory: {store.directory}", highlight=False, soft_wrap=True)
+        for line in store.damaged:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         done = store.committed()
         for shard_id, records in read_parts(run):
             if shard_id not in done:
@@ -65,7 +68,7 @@ def rescore(
     return store.directory, summary
 
 
-def _config(about: Mapping[str, Any], run: Path) -> Mapping[str, Any]:
+def _config(about: Mapping[str, Any], run: Where) -> Mapping[str, Any]:
     config = about.get("config")
     if not isinstance(config, dict):
         raise ConfigError(f"{run}/run.json holds no config: it was not written by `lilliput run`")

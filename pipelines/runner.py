@@ -13,12 +13,15 @@ engine ends the run, with every committed shard kept.
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.types import ItemError, LilliputError
 from cluster import Fleet
+from cluster.receipts import Receipt, collected
 from pipelines.job import Job, Shard, bind
 from pipelines.progress import Progress
 from pipelines.records import failed, finish
@@ -26,13 +29,20 @@ from results.errors import ResultsError
 from results.schema import Record
 from results.store import Store
 
+logger = logging.getLogger(__name__)
 
-async def run(job: Job, store: Store, fleet: Fleet, progress: Progress) -> None:
-    """Commit every owed shard. Raises EngineError, ConfigError (a bad row), ResultsError (a full
-    disk); what is committed stays.
+
+async def run(
+    job: Job, store: Store, fleet: Fleet, progress: Progress, stop: asyncio.Event
+) -> bool:
+    """Commit every owed shard. Once `stop` is set no shard is begun; those that are open are
+    finished. Returns whether every owed shard is committed.
+
+    Raises EngineError, ConfigError (a bad row), ResultsError (a full disk); what is committed
+    stays.
     """
-    roles = bind(job, fleet.models)
-    limit = asyncio.Semaphore(_in_flight(job))
+    line = _Line(job, bind(job, fleet.models), store, fleet, progress)
+    window = _Window(job, fleet)
     committed = store.committed()
     try:
         async with asyncio.TaskGroup() as group:
@@ -40,14 +50,18 @@ async def run(job: Job, store: Store, fleet: Fleet, progress: Progress) -> None:
                 if shard.id in committed:
                     progress.skipped(len(shard.items))
                     continue
+                if stop.is_set():
+                    return False
                 work = _Work(shard)
                 for position in range(len(shard.items)):
-                    await limit.acquire()
-                    one = _one(job, work, position, roles, store, progress)
-                    group.create_task(one).add_done_callback(lambda _: limit.release())
+                    await window.enter()
+                    progress.opened()
+                    one = group.create_task(line.one(work, position))
+                    one.add_done_callback(lambda _: window.leave())
     except* (LilliputError, ResultsError) as errors:
         # The first failure has cancelled the rest: it is the one to report.
         raise _first(errors) from None
+    return True
 
 
 @dataclass
@@ -56,6 +70,7 @@ class _Work:
 
     shard: Shard
     records: dict[int, Record] = field(default_factory=dict)
+    receipts: dict[int, list[Receipt]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -65,35 +80,73 @@ class _Work:
         return [self.records[position] for position in range(len(self.records))]
 
 
-async def _one(
-    job: Job,
-    work: _Work,
-    position: int,
-    roles: Mapping[str, Any],
-    store: Store,
-    progress: Progress,
-) -> None:
-    """One item, from question to record; the last one of a shard commits it."""
-    item = work.shard.items[position]
-    try:
-        solution = await job.method.solve(item, job.method_config, **roles)
-    except ItemError as error:
-        record = failed(item, error)
-    else:
-        # In a thread: symbolic grading waits for a child process, and the loop must go on feeding
-        # engines.
-        record = await asyncio.to_thread(finish, job, item, solution)
-    work.records[position] = record
-    progress.finished(record)
-    if work.complete:
-        await asyncio.to_thread(store.commit, work.shard.id, work.in_order())
+@dataclass(frozen=True)
+class _Line:
+    """What every item of a run goes through."""
+
+    job: Job
+    roles: Mapping[str, Any]
+    store: Store
+    fleet: Fleet
+    progress: Progress
+
+    async def one(self, work: _Work, position: int) -> None:
+        """One item, from question to record; the last one of a shard commits it."""
+        begin = time.monotonic()
+        await self.solve(work, position)
+        self.progress.finished(work.records[position], time.monotonic() - begin)
+        if work.complete:
+            await self.vouch(work)
+            await asyncio.to_thread(self.store.commit, work.shard.id, work.in_order())
+
+    async def solve(self, work: _Work, position: int) -> None:
+        """The record of one item, and which replicas had a part in it."""
+        item = work.shard.items[position]
+        try:
+            with collected() as receipts:
+                solution = await self.job.method.solve(item, self.job.method_config, **self.roles)
+        except ItemError as error:
+            record = failed(item, error)
+        else:
+            # In a thread: symbolic grading waits for a child process, and the loop must go on
+            # feeding engines.
+            record = await asyncio.to_thread(finish, self.job, item, solution)
+        work.records[position], work.receipts[position] = record, receipts
+
+    async def vouch(self, work: _Work) -> None:
+        """Ask again what a replica answered that has gone wrong since its last good probe."""
+        while True:
+            vouching = (self.fleet.vouch(receipts) for receipts in work.receipts.values())
+            trusted = await asyncio.gather(*vouching)
+            doubtful = [p for p, good in zip(work.receipts, trusted, strict=True) if not good]
+            if not doubtful:
+                return
+            logger.warning("%d items of shard %s are asked again", len(doubtful), work.shard.id)
+            await asyncio.gather(*(self.solve(work, position) for position in doubtful))
 
 
-def _in_flight(job: Job) -> int:
-    """Items open at once: enough to keep the generator's replicas full while others are scored."""
-    config = job.config.models[job.config.roles.generator]
-    per_item = getattr(job.method_config, "n", 1)
-    return max(4, -(-2 * config.replicas * config.in_flight // per_item))
+class _Window:
+    """Items open at once: enough to keep the generator's replicas full while others are scored,
+    however many there are at the moment.
+    """
+
+    def __init__(self, job: Job, fleet: Fleet) -> None:
+        self._pool = fleet.pools[job.config.roles.generator]
+        self._per_item = getattr(job.method_config, "n", 1)
+        self._open = 0
+        self._left = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Wait until one more item may be opened, and count it."""
+        while self._open >= max(4, -(-2 * self._pool.capacity // self._per_item)):
+            self._left.clear()
+            await self._left.wait()
+        self._open += 1
+
+    def leave(self) -> None:
+        """An item is done."""
+        self._open -= 1
+        self._left.set()
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

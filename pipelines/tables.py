@@ -2,25 +2,26 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from results.compare import Comparison
+from results.directories import Where
 from results.summary import Row, Summary
 
 WIDTH = 160
 """Columns of a table that goes to a file: no terminal says how wide it is, and nothing is cut."""
 
 
-def console() -> Console:
-    """Standard output; wide and without colours when it isn't a terminal."""
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+def console(*, stderr: bool = False) -> Console:
+    """Standard output, or error; wide and without colours when it isn't a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr) if stream.isatty() else Console(stderr=stderr, width=WIDTH)
 
 
-def print_run(out: Console, summary: Summary, directory: Path) -> None:
+def print_run(out: Console, summary: Summary, directory: Where) -> None:
     """The result: one row for each method and k, outcomes, and where everything is.
 
     Metrics behind the headline one are shown at the largest k only; summary.json has every row.
@@ -37,7 +38,7 @@ def print_run(out: Console, summary: Summary, directory: Path) -> None:
     say += [f"warning: {warning}" for warning in summary.warnings]
     if summary.limited:
         say.append("limited: a subset of the data set; not comparable with full results")
-    say += [f"records: {directory / 'records'}/*.arrow", f"report:  {directory / 'report.html'}"]
+    say += [f"records: {directory}/records/*.arrow", f"report:  {directory}/report.html"]
     for line in say:
         # Without markup: a warning may hold an interval in brackets, or a name from a config.
         out.print(line, highlight=False, markup=False, soft_wrap=True)

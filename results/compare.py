@@ -1,12 +1,12 @@
 """Two runs of one task, item by item: what changed from A to B, and could that be chance?"""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from results.columns import Columns
+from results.directories import Where
 from results.errors import ResultsError
 from results.parts import read_records
 from results.resampling import have_common
@@ -77,7 +77,7 @@ class Comparison:
         return any(row.worse for row in self.rows)
 
 
-def compare(run_a: str | Path, run_b: str | Path) -> Comparison:
+def compare(run_a: Where, run_b: Where) -> Comparison:
     """Compare B with A on the items that both answered, paired per item and clustered by group.
 
     Prompts, models and settings may differ: that is what is compared. Raises ResultsError: other

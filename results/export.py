@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from results.directories import Where
 from results.errors import ResultsError
 from results.parts import read_tables
 from results.schema import SCHEMA
 
 
-def export(run_dir: str | Path, to: str, path: str | Path) -> Path:
+def export(run_dir: Where, to: str, path: str | Path) -> Path:
     """Write all records of a run to a new file, part by part; returns its path.
 
     `parquet` keeps the schema; `jsonl` has one object per item, null where a number isn't finite.
@@ -42,13 +43,13 @@ def export(run_dir: str | Path, to: str, path: str | Path) -> Path:
     return path
 
 
-def _parquet(run_dir: str | Path, path: Path) -> None:
+def _parquet(run_dir: Where, path: Path) -> None:
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for table in read_tables(run_dir):
             writer.write_table(table.replace_schema_metadata())
 
 
-def _jsonl(run_dir: str | Path, path: Path) -> None:
+def _jsonl(run_dir: Where, path: Path) -> None:
     with open(path, "x", encoding="utf-8") as file:
         for table in read_tables(run_dir):
             for batch in table.to_batches(max_chunksize=256):
@@ -75,4 +76,4 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-FORMATS: dict[str, Callable[[str | Path, Path], None]] = {"parquet": _parquet, "jsonl": _jsonl}
+FORMATS: dict[str, Callable[[Where, Path], None]] = {"parquet": _parquet, "jsonl": _jsonl}

@@ -1,88 +1,148 @@
-"""One committed shard as a file: Arrow IPC *file* format, zstd, its row count and hash inside.
+"""One committed shard: an Arrow IPC *file*, zstd, whose metadata says rows, shard and two hashes.
 
-The file format, because a stream that was cut at a batch boundary reads short without an error. The
-hash is over the values, column by column, and not over bytes of Arrow's choosing: another version
-of Arrow reads the same values.
+The file format, because a stream that was cut at a batch boundary reads short without an error.
+`sha256` is over the values, column by column: the same whatever version of Arrow wrote them.
+`seal` is over the file's bytes, so that a check needs no decoding and a flip is seen wherever it
+is, in the metadata too. A file can't hold a hash of itself, so the seal is taken while its place in
+the file holds other 64 digits, which follow from `sha256`.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results.directories import Directory, Where, open_directory
 from results.errors import ResultsError
+from results.manifest import read_manifest
 from results.schema import SCHEMA, VERSION, Record, from_table
 
+_KEYS = {"version", "shard", "rows", "sha256"}
+_UNREADABLE = (pa.ArrowException, OSError, ValueError)
+"""What Arrow raises for bytes that are no file of its own."""
 
-def write_part(path: Path, shard_id: str, table: pa.Table) -> None:
-    """Write a table of `SCHEMA` to a new file, and sync it. Raises OSError."""
+
+class DamagedPart(ResultsError):
+    """A part isn't as it was committed."""
+
+    what: str = ""
+    """What is wrong with it, in a few words."""
+
+
+def part_name(shard_id: str) -> str:
+    """Of a shard's file in the run directory."""
+    return f"records/part-{shard_id}.arrow"
+
+
+def shard_ids(directory: Directory) -> list[str]:
+    """Ids of the shards that are in `records/`, sorted. Raises OSError."""
+    prefix, suffix = "part-", ".arrow"
+    names = directory.names("records")
+    return [n[5:-6] for n in names if n.startswith(prefix) and n.endswith(suffix)]
+
+
+def encode_part(shard_id: str, table: pa.Table) -> bytes:
+    """A table of `SCHEMA` as the content of a part."""
     table = table.combine_chunks()
+    values = content_hash(table)
+    space = _space(values)
     metadata = {
         "version": VERSION,
         "shard": shard_id,
         "rows": str(table.num_rows),
-        "sha256": content_hash(table),
+        "sha256": values,
+        "seal": space.decode(),
     }
-    schema = table.schema.with_metadata(metadata)
+    sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with open(path, "xb") as file:
-        with pa.ipc.new_file(file, schema, options=options) as writer:
-            writer.write_table(table)
-        file.flush()
-        os.fsync(file.fileno())
+    with pa.ipc.new_file(sink, table.schema.with_metadata(metadata), options=options) as writer:
+        writer.write_table(table)
+    content = bytes(sink.getvalue())
+    return content.replace(space, sha256(content).hexdigest().encode())
 
 
-def read_part(path: Path) -> pa.Table:
-    """The table of one part, checked. Raises ResultsError naming the file if it isn't whole."""
+def check_part(content: bytes, shard_id: str, where: str) -> None:
+    """Is this the part as it was committed? `where` is its name for the user.
+
+    Raises DamagedPart, or ResultsError for a part of another layout.
+    """
     try:
-        with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
-            table = reader.read_all()
-        # Before anything follows an offset in it: a damaged one points outside the data.
-        table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, str(error)) from error
-    kept = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    if kept.get("version", VERSION) != VERSION:
+        reader = pa.ipc.open_file(pa.py_buffer(content))
+        kept = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
+    except _UNREADABLE as error:
+        raise _damaged(where, shard_id, str(error)) from error
+    # A part of the time before seals has the four other keys and no more.
+    if kept.keys() not in (_KEYS, _KEYS | {"seal"}):
+        raise _damaged(where, shard_id, "other metadata than a part has")
+    if "seal" in kept and not _is_sealed(content, kept):
+        raise _damaged(where, shard_id, "content that doesn't match its hash")
+    if kept["version"] != VERSION:
         raise ResultsError(
-            f"wanted records of layout {VERSION} in {path}, got layout {kept['version']}; "
+            f"wanted records of layout {VERSION} in {where}, got layout {kept['version']}; "
             "read them with the version of lilliput that run.json names"
         )
-    if not table.schema.equals(SCHEMA):
-        raise _damaged(path, "other columns than a record has")
-    if kept.get("rows") != str(table.num_rows):
-        raise _damaged(path, f"{table.num_rows} rows where {kept.get('rows')} were committed")
-    if kept.get("sha256") != content_hash(table):
-        raise _damaged(path, "content that doesn't match its hash")
-    return table
+    if kept["shard"] != shard_id:
+        raise _damaged(where, shard_id, f"the content of shard {kept['shard']}")
+    if "seal" not in kept and kept["sha256"] != content_hash(_decode(content, shard_id, where)):
+        raise _damaged(where, shard_id, "content that doesn't match its hash")
 
 
-def read_tables(run_dir: str | Path) -> Iterator[pa.Table]:
+def read_part(run_dir: Where, shard_id: str) -> pa.Table:
+    """The table of one part, checked. Raises ResultsError naming the file if it isn't whole."""
+    directory = open_directory(run_dir)
+    content, where = fetch_part(directory, shard_id), f"{directory}/{part_name(shard_id)}"
+    check_part(content, shard_id, where)
+    return _decode(content, shard_id, where)
+
+
+def fetch_part(directory: Directory, shard_id: str) -> bytes:
+    """The content of a part, not checked. Raises DamagedPart for what is no file, ResultsError
+    when it can't be read.
+    """
+    where = f"{directory}/{part_name(shard_id)}"
+    try:
+        return directory.get(part_name(shard_id))
+    except IsADirectoryError:
+        raise _damaged(where, shard_id, "a directory in its place") from None
+    except OSError as error:
+        raise ResultsError(
+            f"wanted to read {where}, got {error.strerror or error}; {directory.advice}"
+        ) from error
+
+
+def read_tables(run_dir: Where) -> Iterator[pa.Table]:
     """Yield each committed part of a run, in the order of shard ids. Raises ResultsError."""
-    folder = Path(run_dir) / "records"
-    if not folder.is_dir():
-        raise ResultsError(f"wanted a run directory, got {run_dir} without records/")
-    for path in sorted(folder.glob("part-*.arrow")):
-        yield read_part(path)
+    directory = open_directory(run_dir)
+    try:
+        ids = shard_ids(directory)
+    except OSError as error:
+        raise ResultsError(
+            f"wanted a run directory, got {directory} with {error.strerror or error}; "
+            f"{directory.advice}"
+        ) from error
+    if not ids:
+        # A run that has committed nothing has no records; another place has no run.
+        read_manifest(directory)
+    for shard_id in ids:
+        yield read_part(directory, shard_id)
 
 
-def read_parts(run_dir: str | Path) -> Iterator[tuple[str, Iterator[Record]]]:
+def read_parts(run_dir: Where) -> Iterator[tuple[str, Iterator[Record]]]:
     """Yield the shard id and the records of each committed part. Raises ResultsError."""
     for table in read_tables(run_dir):
         yield table.schema.metadata[b"shard"].decode(), from_table(table)
 
 
-def read_records(run_dir: str | Path) -> Iterator[Record]:
+def read_records(run_dir: Where) -> Iterator[Record]:
     """Yield the records of a run; memory holds one part at a time. Raises ResultsError."""
     for _, records in read_parts(run_dir):
         yield from records
 
 
-def read_columns(run_dir: str | Path, columns: Sequence[str]) -> pa.Table:
+def read_columns(run_dir: Where, columns: Sequence[str]) -> pa.Table:
     """Some columns of all records, as one table. Raises ResultsError for an unknown column too.
 
     Every part is read and checked whole first: the hash is over all columns.
@@ -103,6 +163,32 @@ def content_hash(table: pa.Table) -> str:
         digest.update(name.encode())
         _feed(digest, column.combine_chunks())
     return digest.hexdigest()
+
+
+def _decode(content: bytes, shard_id: str, where: str) -> pa.Table:
+    try:
+        table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
+        # Before anything follows an offset in it: a damaged one points outside the data.
+        table.validate(full=True)
+    except _UNREADABLE as error:
+        raise _damaged(where, shard_id, str(error)) from error
+    if not table.schema.equals(SCHEMA):
+        raise _damaged(where, shard_id, "other columns than a record has")
+    rows = table.schema.metadata[b"rows"].decode()
+    if rows != str(table.num_rows):
+        raise _damaged(where, shard_id, f"{table.num_rows} rows where {rows} were committed")
+    return table
+
+
+def _space(values: str) -> bytes:
+    """What stands in the seal's place while the seal is taken. Nobody can have it in a text, since
+    it depends on all texts."""
+    return sha256(f"seal:{values}".encode()).hexdigest().encode()
+
+
+def _is_sealed(content: bytes, kept: dict[str, str]) -> bool:
+    opened = content.replace(kept["seal"].encode(), _space(kept["sha256"]))
+    return sha256(opened).hexdigest() == kept["seal"]
 
 
 def _feed(digest: Any, array: pa.Array) -> None:
@@ -141,8 +227,11 @@ def _text(array: pa.Array) -> memoryview:
     return memoryview(data)[ends[0] : ends[-1]]
 
 
-def _damaged(path: Path, what: str) -> ResultsError:
-    return ResultsError(
-        f"wanted a whole part, got {path} with {what}; "
-        "move it away and run the same command again: only its items are drawn anew"
+def _damaged(where: str, shard_id: str, what: str) -> DamagedPart:
+    what = " ".join(what.split())
+    error = DamagedPart(
+        f"wanted shard {shard_id} whole, got {where} with {what}; run the same command again: "
+        "it sets the file aside and draws that shard's items anew"
     )
+    error.what = what
+    return error

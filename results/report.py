@@ -9,14 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly import graph_objects as go
 from plotly import offline
 
-from results.errors import ResultsError
+from results.directories import Where, open_directory, unwritable
 from results.parts import read_records
 from results.pitfalls import MANY_TRUNCATED
 from results.store import Manifest, read_manifest
@@ -29,13 +28,13 @@ summary not yet (`pitfalls`)."""
 COLORS = ("#3b82f6", "#e8590c", "#12a150", "#9353d3", "#d6336c", "#0ca5b0", "#b08900", "#7c7c85")
 
 
-def write_report(run_dir: str | Path, summary: Summary | None = None) -> Path:
+def write_report(run_dir: Where, summary: Summary | None = None) -> str:
     """Write report.html into a run directory, and summary.json anew from the records unless the
-    caller has just made that summary; returns the page's path.
+    caller has just made that summary; returns the page's path or URL.
 
     Raises ResultsError: no run directory, damaged records, no access.
     """
-    run_dir = Path(run_dir)
+    run_dir = open_directory(run_dir)
     manifest = read_manifest(run_dir)
     if summary is None:
         summary = summarize_answers(read_records(run_dir), limited=manifest.limited)
@@ -46,8 +45,8 @@ def write_report(run_dir: str | Path, summary: Summary | None = None) -> Path:
         _environment()
         .get_template("report.html")
         .render(
-            name=run_dir.resolve().name,
-            title=" · ".join([rows[0].task, rows[0].member]) if rows else run_dir.resolve().name,
+            name=run_dir.name,
+            title=" · ".join([rows[0].task, rows[0].member]) if rows else run_dir.name,
             metric=metric,
             warnings=[*unfinished(summary, manifest), *warnings(summary)],
             headline=headline(summary.rows),
@@ -60,15 +59,11 @@ def write_report(run_dir: str | Path, summary: Summary | None = None) -> Path:
             num_items=sum(summary.items.values()),
         )
     )
-    path = run_dir / "report.html"
     try:
-        path.write_text(page, encoding="utf-8", errors="replace")
+        run_dir.put("report.html", page.encode(errors="replace"))
     except OSError as error:
-        reason = error.strerror or error
-        raise ResultsError(
-            f"wanted to write {path}, got {reason}; check access and free space there"
-        ) from error
-    return path
+        raise unwritable(run_dir, "report.html", error) from error
+    return f"{run_dir}/report.html"
 
 
 def unfinished(summary: Summary, manifest: Manifest) -> list[str]:

@@ -1,72 +1,85 @@
 """The run directory: one driver writes it, shard by shard; anyone reads it, at any time.
 
-    run.json                     manifest, replaced atomically
+    run.json                     manifest, replaced as a whole
     records/part-<shard>.arrow   one committed shard; there or not there, never half
+    records/....damaged-N        a part that was not as it was committed; its shard is owed again
     summary.json, report.html    made from the records
-    logs/                        whatever the driver logs
-    .lock                        held by the driver; says its process id
+    logs/                        what the engines wrote
+    status.json                  how the run stands, while it runs and after
+    stop                         somebody wants it to stop
+    .lock, lease.json            held by the driver; says who it is
 
-A commit writes a temporary file beside the final name, syncs it, and links it: the link is made
-only if the name is free, so the first attempt wins and a late one is harmless. (A rename would let
-the last one win.) Temporary files of a killed driver are never read, and go when the next one opens
-the directory.
+A commit makes a file that was not there before: the first attempt wins and a late one is harmless.
 """
 
-import fcntl
+import contextlib
 import json
-import os
 import re
-import uuid
+import shutil
+import tempfile
+import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
-from hashlib import sha256
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
+from results.directories import (
+    Directory,
+    Hold,
+    LocalDirectory,
+    Where,
+    fresh_directory,
+    open_directory,
+    unwritable,
+)
 from results.errors import ResultsError
-from results.parts import write_part
+from results.manifest import Manifest, first_difference, read_manifest, settle
+from results.parts import (
+    DamagedPart,
+    check_part,
+    encode_part,
+    fetch_part,
+    part_name,
+    shard_ids,
+)
 from results.schema import Record, to_table
 
-_NAME = re.compile(r"part-([\w.-]+)\.arrow")
+__all__ = [
+    "Manifest",
+    "Store",
+    "ask_to_stop",
+    "first_difference",
+    "fresh_directory",
+    "is_driven",
+    "read_manifest",
+    "read_status",
+    "write_json",
+]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What was asked, and what is known about how it was done.
-
-    Manifest(identity={"task": {"name": "gsm8k"}, "seed": 0, "data": "9f2c"},
-             about={"limited": False, "started": "2026-05-01T12:00:00Z"})
-    """
-
-    identity: dict[str, Any]
-    """All that decides results, as JSON. A directory takes no other. `data`: fingerprint of the
-    rows."""
-    digest: str = ""
-    """Of the identity; filled in when empty."""
-    about: dict[str, Any] = field(default_factory=dict)
-    """Versions, hardware, started, finished, usage; `limited`: the items are a subset."""
-
-    def __post_init__(self) -> None:
-        if not self.digest:
-            text = json.dumps(self.identity, sort_keys=True)
-            object.__setattr__(self, "digest", sha256(text.encode()).hexdigest()[:16])
-
-    @property
-    def limited(self) -> bool:
-        return bool(self.about.get("limited"))
+_SHARD_ID = re.compile(r"[\w.-]+")
+_CHECKS = 8
+"""Parts that are checked at once."""
 
 
 class Store:
     """The one writer of a run directory. Open it with `Store.open`; it is a context manager."""
 
-    def __init__(self, directory: Path, manifest: Manifest, lock: int) -> None:
+    def __init__(self, directory: Directory, manifest: Manifest, hold: Hold) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._lock: int | None = lock
+        self.damaged: tuple[str, ...] = ()
+        """One line for each part that was set aside when this was opened."""
+        self._hold: Hold | None = hold
+        self._said: tuple[object, float] = (None, 0.0)
+        self._looked = float("-inf")
 
     @classmethod
-    def open(cls, directory: str | Path, manifest: Manifest, *, fresh: bool = False) -> Self:
-        """Create the directory, or continue in it if its identity is the same.
+    def open(cls, directory: Where, manifest: Manifest, *, fresh: bool = False) -> Self:
+        """Create the directory, or continue in it if its identity is the same. Parts that are there
+        are checked; one that is damaged is set aside, and no longer committed.
 
         `fresh` takes the first of `NAME`, `NAME-2`, `NAME-3`, ... that doesn't exist. Entries of
         `about` that are already in run.json stay unless `manifest.about` has them too.
@@ -74,21 +87,22 @@ class Store:
         Raises ResultsError: another identity (names the field), another driver at work, foreign
         files, no access.
         """
-        path = fresh_directory(directory) if fresh else Path(directory)
+        place = fresh_directory(directory) if fresh else open_directory(directory)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            _refuse_foreign(path)
-            lock = _lock(path)
+            place.create()
+            _refuse_foreign(place)
+            hold = place.hold()
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(place, "", error) from error
         try:
-            store = cls(path, _settle(path, manifest), lock)
-            store._prepare()
+            committed = shard_ids(place)
+            store = cls(place, settle(place, manifest, committed=bool(committed)), hold)
+            store._prepare(committed)
         except OSError as error:
-            os.close(lock)
-            raise _unwritable(path, error) from error
+            hold.release()
+            raise unwritable(place, "", error) from error
         except BaseException:  # Whatever it is, the lock mustn't outlive the attempt.
-            os.close(lock)
+            hold.release()
             raise
         return store
 
@@ -99,15 +113,28 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let another driver in. Does nothing the second time."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Keep the logs, let another driver in. Does nothing the second time."""
+        if self._hold is None:
+            return
+        if "logs" in vars(self) and not isinstance(self.directory, LocalDirectory):
+            _keep_logs(self.logs, self.directory)
+        self._hold.release()
+        self._hold = None
+
+    @cached_property
+    def logs(self) -> Path:
+        """Where engines may write while the run lasts; kept in the directory in the end."""
+        if isinstance(self.directory, LocalDirectory):
+            return self.directory.path / "logs"
+        return Path(tempfile.mkdtemp(prefix="lilliput-logs-"))
 
     def committed(self) -> set[str]:
-        """Ids of the shards that are in `records/`."""
-        names = map(_NAME.fullmatch, os.listdir(self.directory / "records"))
-        return {name[1] for name in names if name}
+        """Ids of the shards that are in `records/`. Raises ResultsError."""
+        try:
+            self._check_hold()
+            return set(shard_ids(self.directory))
+        except OSError as error:
+            raise unwritable(self.directory, "records", error) from error
 
     def commit(self, shard_id: str, records: Iterable[Record]) -> bool:
         """Keep a shard's records for good. False: the shard was committed before, and stays as it
@@ -115,21 +142,14 @@ class Store:
 
         Raises ResultsError when the file can't be written; nothing is kept then.
         """
-        name = f"part-{shard_id}.arrow"
-        assert _NAME.fullmatch(name), f"not a file name: {shard_id!r}"
-        folder = self.directory / "records"
-        temporary = folder / f"{name}.{uuid.uuid4().hex}.tmp"
+        assert _SHARD_ID.fullmatch(shard_id), f"not a file name: {shard_id!r}"
+        content = encode_part(shard_id, to_table(records))
+        name = part_name(shard_id)
         try:
-            write_part(temporary, shard_id, to_table(records))
-            os.link(temporary, folder / name)
-            _sync_directory(folder)
-        except FileExistsError:
-            return False
+            self._check_hold()
+            return self.directory.put_if_absent(name, content)
         except OSError as error:
-            raise _unwritable(folder / name, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
+            raise unwritable(self.directory, name, error) from error
 
     def note(self, **about: Any) -> None:
         """Put entries into run.json's `about`, replacing those of the same name.
@@ -137,146 +157,131 @@ class Store:
         Raises ResultsError when the file can't be written; it stays as it was then.
         """
         manifest = replace(self.manifest, about={**self.manifest.about, **about})
-        write_json(self.directory / "run.json", asdict(manifest))
+        self._write("run.json", asdict(manifest))
         self.manifest = manifest
 
-    def _prepare(self) -> None:
+    def say(self, **status: Any) -> None:
+        """Replace status.json, for who looks from another terminal. Raises ResultsError.
+
+        Where a write costs, the same `state` is said again only after a while.
+        """
+        state, now = status.get("state"), time.monotonic()
+        said, when = self._said
+        if state == said and now - when < self.directory.pace:
+            return
+        self._said = state, now
+        self._write("status.json", status)
+
+    def asked_to_stop(self) -> bool:
+        """Somebody called `ask_to_stop`. May take as long as a look at the directory takes."""
+        now = time.monotonic()
+        if now - self._looked < self.directory.pace:
+            return False
+        self._looked = now
+        try:
+            self.directory.get("stop")
+        except OSError:
+            # Where nothing can be read nothing can be written: the next commit says so.
+            return False
+        return True
+
+    def _check_hold(self) -> None:
+        assert self._hold is not None, "the store is closed"
+        self._hold.check()
+
+    def _write(self, name: str, content: object) -> None:
+        try:
+            self._check_hold()
+        except OSError as error:
+            raise unwritable(self.directory, name, error) from error
+        write_json(self.directory, name, content)
+
+    def _prepare(self, committed: list[str]) -> None:
         # First of all, because a directory that has other content and no run.json is foreign.
-        write_json(self.directory / "run.json", asdict(self.manifest))
-        for name in ("records", "logs"):
-            (self.directory / name).mkdir(exist_ok=True)
-        for folder in (self.directory, self.directory / "records"):
-            for left_over in folder.glob("*.tmp"):
-                left_over.unlink(missing_ok=True)
+        write_json(self.directory, "run.json", asdict(self.manifest))
+        self.directory.tidy()
+        # An earlier driver's; what is asked of this one comes later.
+        for old in ("stop", "status.json"):
+            self.directory.delete(old)
+        with ThreadPoolExecutor(_CHECKS) as threads:
+            damages = list(threads.map(self._damage, committed))
+        bad = [(i, damage) for i, damage in zip(committed, damages, strict=True) if damage]
+        self.damaged = tuple(self._set_aside(shard_id, damage) for shard_id, damage in bad)
+
+    def _damage(self, shard_id: str) -> str | None:
+        """What is wrong with a part. Raises ResultsError for one that can't be read."""
+        where = f"{self.directory}/{part_name(shard_id)}"
+        try:
+            check_part(fetch_part(self.directory, shard_id), shard_id, where)
+        except DamagedPart as error:
+            return error.what
+        return None
+
+    def _set_aside(self, shard_id: str, damage: str) -> str:
+        name = part_name(shard_id)
+        there = set(self.directory.names("records"))
+        free = (f"{name}.damaged-{number}" for number in count(1))
+        aside = next(path for path in free if path.rpartition("/")[2] not in there)
+        self.directory.move(name, aside)
+        return f"shard {shard_id} was damaged ({damage}): kept as {aside}, to be drawn anew"
 
 
-def fresh_directory(path: str | Path) -> Path:
-    """`path` itself, or with -2, -3, ... appended: the first that doesn't exist or is empty."""
-    path, count = Path(path), 1
-    found = path
-    while found.exists() and not (found.is_dir() and not any(found.iterdir())):
-        count += 1
-        found = path.with_name(f"{path.name}-{count}")
-    return found
-
-
-def read_manifest(run_dir: str | Path) -> Manifest:
-    """The manifest of a run directory. Raises ResultsError where there is none, or a broken one."""
-    path = Path(run_dir) / "run.json"
+def read_status(run_dir: Where) -> dict[str, Any] | None:
+    """What the latest driver last said of the run; None: nothing."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(identity=kept["identity"], digest=kept["digest"], about=kept["about"])
-    except FileNotFoundError:
-        raise ResultsError(
-            f"wanted a run directory, got {run_dir} without run.json; "
-            "give the directory that `lilliput run` printed"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(
-            f"wanted a manifest in {path}, got {error!r}; "
-            "restore the file, or run again in another directory"
-        ) from error
+        status = json.loads(open_directory(run_dir).get("status.json"))
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
 
 
-def write_json(path: Path, content: object) -> None:
+def is_driven(run_dir: Where) -> bool:
+    """A driver is at work in this directory."""
+    return open_directory(run_dir).is_held()
+
+
+def ask_to_stop(run_dir: Where) -> None:
+    """Wish that the driver stop after the shards that are open. Raises ResultsError."""
+    directory = open_directory(run_dir)
+    try:
+        directory.put("stop", b"")
+    except OSError as error:
+        raise unwritable(directory, "stop", error) from error
+
+
+def write_json(run_dir: Where, name: str, content: object) -> None:
     """Replace a JSON file as a whole: a reader sees the old one or the new one.
 
     Raises ResultsError when it can't be written.
     """
     text = json.dumps(content, indent=2, allow_nan=False, default=str) + "\n"
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    directory = open_directory(run_dir)
     try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
+        directory.put(name, text.encode())
     except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise unwritable(directory, name, error) from error
 
 
-def first_difference(wanted: Any, got: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """Dotted name and the two values of the first place where two JSON values differ; None:
-    equal."""
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        missing = "(absent)"
-        # In the order given: what a user wrote comes before what was derived from it.
-        for key in dict.fromkeys([*wanted, *got]):
-            inner = f"{name}.{key}" if name else key
-            found = first_difference(wanted.get(key, missing), got.get(key, missing), inner)
-            if found:
-                return found
-        return None
-    return None if wanted == got else (name, wanted, got)
-
-
-def _settle(path: Path, manifest: Manifest) -> Manifest:
-    """The manifest to go on with: the one that is there, if its identity is the same."""
-    asked = json.loads(json.dumps(asdict(manifest), default=str))
-    if not (path / "run.json").exists():
-        return Manifest(**asked)
-    kept = read_manifest(path)
-    if not any((path / "records").glob("part-*.arrow")):
-        # Nothing was committed under the old identity, so nothing can be mixed up.
-        return Manifest(**asked)
-    difference = first_difference(kept.identity, asked["identity"])
-    if difference:
-        name, wanted, got = difference
-        raise ResultsError(
-            f"{path} holds a run with {name} = {wanted!r}, got {name} = {got!r}; "
-            "give another --output, or --fresh to begin beside it"
-        )
-    # Where and when the first part was made stays known; each later start adds its own.
-    first = {**asked["about"], **kept.about}
-    starts = [*kept.about.get("continued", []), asked["about"]]
-    about = {**first, "continued": starts} if kept.about.get("started") else first
-    return Manifest(identity=kept.identity, digest=kept.digest, about=about)
-
-
-def _refuse_foreign(path: Path) -> None:
-    if (path / "run.json").exists():
+def _refuse_foreign(directory: Directory) -> None:
+    names = directory.names()
+    if "run.json" in names:
         return
-    # A driver killed before its first run.json leaves these two.
-    foreign = [x.name for x in path.iterdir() if x.name != ".lock" and x.suffix != ".tmp"]
+    # A driver killed before its first run.json leaves these.
+    ours = (".lock", "lease.json")
+    foreign = [name for name in names if name not in ours and not name.endswith(".tmp")]
     if foreign:
         raise ResultsError(
-            f"wanted an empty or a run directory, got {path} with {min(foreign)!r} "
+            f"wanted an empty or a run directory, got {directory} with {foreign[0]!r} "
             "and no run.json; give another --output"
         )
 
 
-def _lock(path: Path) -> int:
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise ResultsError(
-            f"wanted {path} for this run, got it in use by process {holder}; "
-            "wait for that run, end it, or give another --output"
-        ) from None
-    except OSError:
-        # A file system without locks: commits are exclusive even so, only work may be done twice.
-        return handle
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, str(os.getpid()).encode(), 0)
-    return handle
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unwritable(path: Path, error: OSError) -> ResultsError:
-    return ResultsError(
-        f"wanted to write {path}, got {error.strerror or error}; "
-        "check access, free space and hard links there, or give another --output"
-    )
+def _keep_logs(folder: Path, directory: Directory) -> None:
+    """Copy logs to where the run is; an earlier driver's of the same name stay."""
+    # Logs must not end a run: what can't be copied is left where it is.
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            content, numbers = path.read_bytes(), count(1)
+            while not directory.put_if_absent(f"logs/{path.stem}.{next(numbers)}.log", content):
+                pass
+        shutil.rmtree(folder)

@@ -8,12 +8,12 @@ Means and differences are clustered by `Record.group`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from results.columns import Columns, Key
+from results.directories import Where
 from results.pitfalls import pitfalls
 from results.resampling import Floats, have_common
 from results.schema import OUTCOMES, Record
@@ -110,11 +110,9 @@ def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Su
     )
 
 
-def write_summary(run_dir: str | Path, summary: Summary) -> Path:
+def write_summary(run_dir: Where, summary: Summary) -> None:
     """Write or replace summary.json, whole. Raises ResultsError."""
-    path = Path(run_dir) / "summary.json"
-    write_json(path, asdict(summary))
-    return path
+    write_json(run_dir, "summary.json", asdict(summary))
 
 
 def _baseline(rows: Sequence[Row]) -> Row | None:

@@ -12,6 +12,9 @@ from typing import Protocol
 from actors.config import Sampling
 from actors.types import Completion, Message
 
+PROBE = "\x00probe"
+"""Item id of the requests by which a host looks at its own engine."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest:

@@ -13,9 +13,10 @@ import os
 import random
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 
 from actors.config import ModelConfig
-from actors.engines.base import EngineRequest
+from actors.engines.base import PROBE, EngineRequest
 from actors.machine import processor
 from actors.types import Completion, ConfigError, ItemError, Message
 
@@ -59,10 +60,17 @@ class FakeEngine:
 
     async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         """One seeded text for each request, after the configured latency."""
+        if requests and requests[0].item_id == PROBE:
+            return self._answers(requests)
         await self._fault(requests[0].prompt_ids if requests else ())
+        completions = self._answers(requests)
+        await self._wait(max((len(c.token_ids) for c in completions), default=0))
+        return completions
+
+    def _answers(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         completions = [self._complete(request) for request in requests]
-        longest = max((len(c.token_ids) for c in completions), default=0)
-        await self._wait(longest)
+        if self._due(self._fake.faults.drift_after):
+            return [_drifted(completion) for completion in completions]
         return completions
 
     async def label_logprobs(
@@ -129,6 +137,11 @@ class FakeEngine:
 
     def _due(self, number: int | None) -> bool:
         return self._first_life and number is not None and self._num_calls >= number
+
+
+def _drifted(completion: Completion) -> Completion:
+    logprobs = tuple(logprob - 5.0 for logprob in completion.logprobs)
+    return replace(completion, text=f"garbage {completion.text}", logprobs=logprobs)
 
 
 def _holds(prompt: Sequence[int], word: str | None) -> bool:

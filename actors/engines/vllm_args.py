@@ -58,6 +58,13 @@ def engine_args(config: ModelConfig, directory: Path, model_context: int) -> dic
     }
     if on_cpu:
         args["max_num_batched_tokens"] = max(context, CPU_CONTEXT)
+    elif config.nodes > 1:
+        args |= {
+            "tensor_parallel_size": int(config.gpus) // config.nodes,
+            "pipeline_parallel_size": config.nodes,
+            "distributed_executor_backend": "ray",
+        }
     elif config.gpus > 1:
+        # Named, because in a placement group vLLM would take Ray by itself.
         args |= {"tensor_parallel_size": int(config.gpus), "distributed_executor_backend": "mp"}
     return args | config.args

@@ -10,10 +10,12 @@ files. Nothing but JSON comes back. One child serves all threads; they wait for 
 Source: math-verify, https://github.com/huggingface/Math-Verify.
 """
 
+import atexit
 import json
 import logging
 import multiprocessing
 import re
+import signal
 import threading
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -76,6 +78,9 @@ class SymbolicChecker:
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         child = context.Process(target=_serve, args=(theirs,), daemon=True)
+        # At its own end multiprocessing would send a TERM, which the child ignores, and wait.
+        atexit.unregister(self._kill)
+        atexit.register(self._kill)
         child.start()
         theirs.close()
         self._child, self._pipe = child, pipe
@@ -110,6 +115,10 @@ def _serve(pipe: Connection) -> None:
     from math_verify import parse, verify
 
     logging.disable(logging.CRITICAL)
+    # A Ctrl-C reaches every process of a terminal, and a scheduler's TERM every process of a job;
+    # grading goes on until the driver is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _limit_resources()
     pipe.send_bytes(json.dumps("ready").encode())
     while True:

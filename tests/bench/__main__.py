@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import demo, driver_cost, help, overhead, start_to_finish
+from tests.bench import (
+    demo,
+    driver_cost,
+    help,
+    overhead,
+    recovery,
+    simulate,
+    start_to_finish,
+)
 from tests.bench.measure import Result, Scale, Side, hardware
 
 BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Result]]] = {
@@ -21,6 +29,8 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Result]]] = {
     "demo": demo.measure,
     "start_to_finish": start_to_finish.measure,
     "driver_cost": driver_cost.measure,
+    "recovery": recovery.measure,
+    "simulate": simulate.measure,
 }
 """The quick ones first."""
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from results.schema import CandidateRecord, Record
 
 LILLIPUT = Path(sys.executable).parent / "lilliput"
 NUM_ITEMS = 24
+PATIENCE = 120.0
+"""Seconds for what takes a few on an idle machine."""
 
 CONFIG = """
 seed: 7
@@ -48,6 +51,18 @@ def started(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+def until(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
+    """Wait for a condition while the process runs; it must come true before the process ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the run makes no progress"
+        try:
+            process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(process.communicate()[1])
 
 
 def write_inputs(folder: Path) -> Path:

@@ -8,9 +8,7 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,6 @@ import pytest
 
 SLOW = ("models.small.fake.latency=0.2", "models.small.in_flight=5")
 """One item at a time: its greedy candidate and four draws make five sequences."""
-PATIENCE = 120.0
-"""Seconds for what takes a few on an idle machine."""
 
 
 @dataclass
@@ -52,9 +48,9 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def kept_alive(handles: dict[int, int]) -> list[int]:
+def kept_alive(handles: dict[int, int], patience: float) -> list[int]:
     """Wait for processes, by pid and pidfd, to end; kill those that don't and return their pids."""
-    waiting, deadline = dict(handles), time.monotonic() + PATIENCE
+    waiting, deadline = dict(handles), time.monotonic() + patience
     while waiting and (left := deadline - time.monotonic()) > 0:
         ended, _, _ = select.select(list(waiting.values()), [], [], left)
         waiting = {pid: handle for pid, handle in waiting.items() if handle not in ended}
@@ -82,31 +78,19 @@ def shards(run: Path) -> set[str]:
     return {path.name for path in run.glob("records/part-*.arrow")}
 
 
-def until(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
-    """Wait for a condition while the process runs; it must come true before the process ends."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "the run makes no progress"
-        try:
-            process.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate()[1])
-
-
 def ended_by(number: signal.Signals, folder: Path, tools: Any) -> Ending:
     """Start the slow run, let it commit a shard more than there is, end it by that signal."""
     run = folder / "runs" / "sums"
     before = shards(run)
     process = tools.started(folder, "run", "sums.yaml", *SLOW)
-    until(process, lambda: len(shards(run)) > len(before))
+    tools.until(process, lambda: len(shards(run)) > len(before))
     handles = {pid: os.pidfd_open(pid) for pid in descendants(process.pid)}
     assert handles, "a driver without Ray is no test"
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    _, stderr = process.communicate(timeout=tools.PATIENCE)
     if number == signal.SIGKILL:
         end_agents(handles)
-    orphans = kept_alive(handles)
+    orphans = kept_alive(handles, tools.PATIENCE)
     return Ending(process.returncode, stderr, shards(run), orphans)
 
 
@@ -157,6 +141,22 @@ def test_no_process_outlives_its_driver(name: str, request: pytest.FixtureReques
     assert request.getfixturevalue(name).orphans == []
 
 
+def test_the_second_ctrl_c_leaves_at_once_and_the_first_says_so(inputs: Path, tools: Any) -> None:
+    run = inputs / "runs" / "sums"
+    changes = ("models.small.fake.latency=3600", "models.small.stall_timeout=7200")
+    process = tools.started(inputs, "run", "sums.yaml", *changes)
+    tools.until(process, lambda: (run / "status.json").exists())
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    said = next(line for line in process.stdout if line.startswith("stopping: "))
+    assert said.endswith("Ctrl-C again leaves at once\n")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=tools.PATIENCE)
+    assert (process.returncode, len(stderr.splitlines())) == (130, 1)
+    assert tools.read_json(run / "status.json")["state"] == "interrupted"
+    assert shards(run) == set()
+
+
 def test_what_is_committed_stays_through_every_end(
     term: Ending, interrupt: Ending, kill: Ending
 ) -> None:
@@ -185,6 +185,17 @@ def test_a_replica_that_dies_is_replaced_and_changes_nothing(
     (timing,) = tools.read_json(run / "run.json")["about"]["timing"]
     assert timing["restarts"] == 1
     assert tools.drawn(run) == tools.drawn(base[0] / "runs" / "sums")
+
+
+def test_what_a_replica_said_since_it_went_wrong_is_asked_again(
+    inputs: Path, base: tuple[Path, Any], tools: Any
+) -> None:
+    faults = "models.small.fake.faults.drift_after=6"
+    done = tools.finished(inputs, "run", "sums.yaml", faults, "--output", "drifted")
+    assert done.returncode == 0, done.stderr
+    assert "nats off those of its pool" in done.stderr
+    assert "items of shard 000001" in done.stderr
+    assert tools.drawn(inputs / "drifted") == tools.drawn(base[0] / "runs" / "sums")
 
 
 @pytest.fixture(scope="module")

@@ -36,9 +36,12 @@ BAD_LINES = {
     "no such model": ("models.small={engine: hf, path: ./absent}", "wanted a model directory"),
     "too many replicas": (
         "models.small.replicas=5",
-        "models.small: 5 replica(s) want 2.5 CPUs, and this machine has 2 free",
+        "models.small: replica 5 of 5 wants 0.5 CPU on one node, and this machine has free: ",
     ),
-    "no GPU": ("models.small.gpus=64", "models.small: 1 replica(s) want 64 GPUs"),
+    "no GPU": (
+        "models.small.gpus=64",
+        "replica 1 of 1 wants 0.5 CPU, 64 GPU on one node",
+    ),
 }
 """A change to a sound config, and what the line about it must hold."""
 

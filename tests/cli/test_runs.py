@@ -36,6 +36,24 @@ def values(run: Path) -> dict[tuple[str, int], float]:
     return {(row["method"], row["k"]): row["value"] for row in rows}
 
 
+def test_several_tasks_share_one_warm_fleet(inputs: Path, base: Base, tools: Any) -> None:
+    text = (inputs / "sums.yaml").read_text()
+    head, tail = text.split("task:\n")
+    lines, rest = tail.split("pipeline:")
+    task = "\n".join(f"  {line}" for line in lines.splitlines())
+    arithmetic = "  - {name: arithmetic, num_items: 4}\n"
+    sums = f"  -\n{task}\n"
+    (inputs / "both.yaml").write_text(f"{head}task:\n{sums}{arithmetic}pipeline:{rest}")
+    done = tools.finished(inputs, "run", "both.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    starts = [line for line in done.stdout.splitlines() if line.startswith("starting")]
+    assert starts == ["starting small x1"]
+    runs = inputs / "runs" / "both"
+    assert {path.name for path in runs.iterdir()} == {"sums", "arithmetic"}
+    assert len(tools.by_item(runs / "arithmetic")) == 4
+    assert tools.drawn(runs / "sums") == tools.drawn(base[0] / "runs" / "sums")
+
+
 def test_a_run_ends_well_and_says_where_everything_is(base: Base, run: Path) -> None:
     folder, done = base
     assert (done.returncode, done.stderr) == (0, "")

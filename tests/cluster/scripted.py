@@ -8,7 +8,7 @@ from actors.config import ModelConfig
 from actors.host import HostInfo
 from cluster.pool import Pool
 
-INFO = HostInfo(pid=1, node="here", device="none", context=64, seconds=0.0)
+INFO = HostInfo(pid=1, node="here", device="none", context=64, seconds=0.0, probe=())
 
 
 class ScriptedReplica:
@@ -21,6 +21,7 @@ class ScriptedReplica:
         self.arrived: list[Any] = []
         self.killed = False
         self.num_steps = 0
+        self.node_leaves = False
 
     async def call(self, method: str, *args: Any) -> Any:
         if method == "start":
@@ -40,6 +41,9 @@ class ScriptedReplica:
 
     def kill(self) -> None:
         self.killed = True
+
+    async def leaving(self) -> bool:
+        return self.node_leaves
 
     async def last_lines(self, num: int) -> Sequence[str]:
         return ["loading weights", "out of memory"][-num:]

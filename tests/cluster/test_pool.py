@@ -238,6 +238,32 @@ def test_a_slow_replica_that_makes_steps_is_left_alone() -> None:
     assert asyncio.run(main()) == (40, 0)
 
 
+def test_a_replica_on_a_node_that_is_drained_ends_its_calls_and_is_replaced() -> None:
+    async def main() -> tuple[list[Any], list[Any], Pool]:
+        gate = asyncio.Event()
+
+        async def work(i: int) -> int:
+            await gate.wait()
+            return i
+
+        pool, made = await started([work, lambda i: i], stall_timeout=0.04, in_flight=4)
+        calls = [asyncio.create_task(pool.call("work", i)) for i in range(4)]
+        await settled()
+        made[0].node_leaves = True
+        later = asyncio.create_task(pool.call("work", 4))
+        while pool.restarts == 0:
+            made[0].num_steps += 1
+            gate.set() if made[0].num_steps > 10 else None
+            await asyncio.sleep(0.005)
+        results = await asyncio.gather(*calls, later)
+        return results, made[1].arrived, pool
+
+    results, second, pool = asyncio.run(main())
+    assert results == [0, 1, 2, 3, 4]
+    assert second == [4], "what the first one held was finished there"
+    assert pool.restarts == 1
+
+
 def test_an_error_of_the_engine_is_tried_once_more_alone_and_then_costs_its_item_only() -> None:
     async def main() -> tuple[list[Any], Counter[int], int]:
         tried: Counter[int] = Counter()

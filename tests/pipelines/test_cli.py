@@ -26,8 +26,8 @@ def interrupted(
     monkeypatch.chdir(tmp_path)
     asked: list[Path] = []
 
-    def stopped(job: object, directory: Path, **_: object) -> None:
-        asked.append(directory)
+    def stopped(runs: list[tuple[object, Path]], **_: object) -> None:
+        asked.append(runs[0][1])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(execute, "execute", stopped)

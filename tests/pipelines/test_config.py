@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from actors.types import ConfigError
-from pipelines.config import RunConfig, find, load, merge, override, shipped
+from pipelines.config import RunConfig, find, load, load_all, merge, override, shipped
 
 YAML = """
 seed: 3
@@ -41,10 +41,32 @@ def test_a_run_is_named_after_its_file_unless_it_says_otherwise(file: Path) -> N
 
 def test_overrides_win_over_the_file_and_leave_the_rest(file: Path) -> None:
     config = loaded(file, "pipeline.n=8", "models.small.replicas=1", "task.steps=2")
-    assert (config.pipeline["n"], config.models["small"].replicas) == (8, 1)
+    assert (config.pipeline["n"], config.models["small"].replicas.max) == (8, 1)
     assert config.task == {"name": "arithmetic", "num_items": 4, "steps": 2}
     assert config.pipeline["sampling"] == {"temperature": 1}
     assert config.seed == 3
+
+
+def test_lists_of_tasks_and_pipelines_are_one_run_for_each_pair(file: Path) -> None:
+    tasks = "task=[{name: arithmetic, num_items: 4}, {name: custom, title: sums}]"
+    pipelines = "pipeline=[{name: rank, n: 2}, {name: rank, n: 4}]"
+    runs = load_all(str(file), [tasks, pipelines, "task.limit=3", "seed=5"])
+    assert [run.name for run in runs] == [
+        "tiny/arithmetic-rank",
+        "tiny/arithmetic-rank-2",
+        "tiny/sums-rank",
+        "tiny/sums-rank-2",
+    ]
+    assert [run.pipeline["n"] for run in runs] == [2, 4, 2, 4]
+    assert {run.task["limit"] for run in runs} == {3}, "an override changes every run"
+    assert {run.seed for run in runs} == {5}
+    (one,) = load_all(str(file), ["seed=5"])
+    assert one == load(str(file), ["seed=5"])
+
+
+def test_an_empty_list_of_tasks_is_refused(file: Path) -> None:
+    with pytest.raises(ConfigError, match="task: wanted at least one, got an empty list"):
+        load_all(str(file), ["task=[]"])
 
 
 def test_the_last_of_two_overrides_of_one_key_wins(file: Path) -> None:
@@ -146,7 +168,7 @@ def test_a_missing_file_lists_the_shipped_configs() -> None:
 def test_a_shipped_config_is_found_by_name_and_is_valid() -> None:
     assert "demo" in shipped()
     for name in shipped():
-        assert load(name).name == name
+        assert load(name).name == name.rpartition("/")[2]
 
 
 @pytest.mark.parametrize("text", ["a: [1, 2", "- 1\n- 2\n", "a: 1\na: 2\n"])

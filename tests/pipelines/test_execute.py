@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from actors.types import ConfigError, EngineError, ItemError, Preview
-from pipelines import execute
+from pipelines import execute, live
 from pipelines.config import override
 from pipelines.job import prepare
 from results.store import Manifest, Store
@@ -54,7 +54,7 @@ def noted(tmp_path, outcome):
     manifest = Manifest(identity={"seed": 0}, about={"prompts": {"old": {"num_bos": 0}}})
     with Store.open(tmp_path / "run", manifest) as store:
         fleet = SimpleNamespace(models={"small": model})
-        asyncio.run(execute._note_prompt(job, store, fleet, console))
+        asyncio.run(live._note_prompt(job, store, fleet, console))
     assert model.asked == [next(job.task.items()).id]
     about = json.loads((tmp_path / "run" / "run.json").read_text())["about"]
     return page.getvalue(), about["prompts"]

@@ -18,7 +18,7 @@ def test_the_page_stands_alone(
     make_run: Callable[..., Path], make_record: Callable[..., Record]
 ) -> None:
     run = make_run([make_record(number) for number in range(30)])
-    page = write_report(run).read_text(encoding="utf-8")
+    page = Path(write_report(run)).read_text(encoding="utf-8")
     assert len(json.loads((run / "summary.json").read_text())["rows"]) == 14
     assert page.count('class="plotly-graph-div"') == 2
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page)
@@ -44,7 +44,7 @@ def test_what_models_and_data_wrote_is_escaped_everywhere(
         answers=tuple(replace(a, method=ATTACK, metric=ATTACK) for a in record.answers[1:2]),
         error=ErrorRecord(kind=ATTACK, message=ATTACK),
     )
-    page = write_report(make_run([bad])).read_text(encoding="utf-8")
+    page = Path(write_report(make_run([bad]))).read_text(encoding="utf-8")
     assert "<script>document.title" not in page
     assert "<img src=x" not in page
     assert page.count("&lt;script&gt;document.title") >= 8
@@ -56,7 +56,7 @@ def test_the_first_twenty_items_are_shown_whole(
     long = "word " * 5000 + "the end"
     records = [make_record(number) for number in range(25)]
     records[0] = replace(records[0], candidates=(replace(records[0].candidates[0], text=long),))
-    page = write_report(make_run(records)).read_text(encoding="utf-8")
+    page = Path(write_report(make_run(records))).read_text(encoding="utf-8")
     assert "The first 20 of 25" in page
     assert long in page
 
@@ -64,7 +64,9 @@ def test_the_first_twenty_items_are_shown_whole(
 def test_a_run_without_a_single_answer_still_has_a_page(
     make_run: Callable[..., Path], make_failed: Callable[[int], Record]
 ) -> None:
-    page = write_report(make_run([make_failed(1), make_failed(2)])).read_text(encoding="utf-8")
+    page = Path(write_report(make_run([make_failed(1), make_failed(2)]))).read_text(
+        encoding="utf-8"
+    )
     assert "2 of 2 items failed (2 too long)" in page
     assert "No item has an answer" in page
 
