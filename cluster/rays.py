@@ -78,10 +78,15 @@ def session(config: ClusterConfig, logs: EngineLogs | None = None) -> Iterator[N
             logging_level="ERROR",
             log_to_driver=True,
         )
+    except SystemExit:
+        # From Ray's handler, which is in place from its first step on.
+        ray.shutdown()
+        raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = config.address or "this machine"
+        hint = "; if it wants a token, set RAY_AUTH_MODE=token" if config.address else ""
         raise EngineError(
-            f"Ray on {where} can't be reached: {' '.join(str(error).split())[:300]}"
+            f"Ray on {where} can't be reached: {' '.join(str(error).split())[:300]}{hint}"
         ) from None
     try:
         if in_main_thread:

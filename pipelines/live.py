@@ -88,8 +88,8 @@ async def _work_off(runs: Sequence[tuple[Job, Store]], console: Console, as_json
     begin = time.monotonic()
     (first, store), config = runs[0], runs[0][0].config
     names = ", ".join(f"{name} x{model.replicas}" for name, model in config.models.items())
-    console.print(f"starting {names}", highlight=False)
     with _signals(wish):
+        console.print(f"starting {names}", highlight=False)
         # Of a fleet that several runs share, the engines' logs are with the first.
         async with launch(config.cluster, config.models, logs=store.logs) as fleet:
             ready = time.monotonic() - begin

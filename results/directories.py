@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from typing import Protocol, TypeAlias
 
 from results.errors import ResultsError
 
+LOOKS, GLANCE = 10, 0.02
+"""How often a lock is tried, and seconds between two tries."""
 _URL = re.compile(r"(\w+)://")
 
 
@@ -234,7 +237,7 @@ class FileLock:
         self._path = folder / ".lock"
         self._handle: int | None = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(self._handle)
         except BlockingIOError:
             holder = os.pread(self._handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._handle)
@@ -248,6 +251,17 @@ class FileLock:
             return
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+
+    @staticmethod
+    def _lock(handle: int) -> None:
+        """Whoever asks `is_held` holds the lock for a moment; a driver holds it for good."""
+        for _ in range(LOOKS):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(GLANCE)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def check(self) -> None:
         """The directory may have been removed, and another run begun under its name."""

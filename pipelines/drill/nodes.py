@@ -63,7 +63,7 @@ class LocalNodes:
             self._nodes.append(self._started(*head, client, "--include-dashboard=false"))
             self._until(lambda: _listens(port))
             self._nodes += [self._another() for _ in range(self._num)]
-            self._until(lambda: len(cluster_nodes(self.config)) > self._num)
+            self._until(self._complete)
         except BaseException:  # Whatever it is, no node must outlive it.
             self.close()
             raise
@@ -104,6 +104,12 @@ class LocalNodes:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+    def _complete(self) -> bool:
+        # The head listens before it answers.
+        with contextlib.suppress(EngineError):
+            return len(cluster_nodes(self.config)) > self._num
+        return False
 
     def _another(self) -> "subprocess.Popen[bytes]":
         return self._started(f"--address={self.config.address}", f"--num-cpus={self._cpus:g}")

@@ -4,10 +4,12 @@ One run is ended three times, by TERM, by Ctrl-C and by SIGKILL, and continued e
 command. What it has drawn at the end must be what an undisturbed run draws.
 """
 
+import contextlib
 import json
 import os
 import select
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +157,21 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_first_says_so(inputs: Path, to
     assert (process.returncode, len(stderr.splitlines())) == (130, 1)
     assert tools.read_json(run / "status.json")["state"] == "interrupted"
     assert shards(run) == set()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.0])
+def test_a_term_while_the_fleet_starts_is_an_interruption_too(
+    inputs: Path, tools: Any, seconds: float
+) -> None:
+    process = tools.started(inputs, "run", "sums.yaml")
+    assert process.stdout is not None
+    assert any(line.startswith("starting ") for line in process.stdout)
+    # Ray is starting now, for some seconds, and has a handler of its own for a while.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=seconds)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=tools.PATIENCE)
+    assert (process.returncode, len(stderr.splitlines())) == (130, 1), stderr
 
 
 def test_what_is_committed_stays_through_every_end(

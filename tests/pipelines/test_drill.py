@@ -263,6 +263,9 @@ def replica() -> Any:
     """A process that bears the name of one of Ray's actors, as a driver reports it."""
     code = "import time; time.sleep(600)"
     process = subprocess.Popen(["ray::Host", "-c", code], executable=sys.executable)
+    # Its command line is there a moment after the process.
+    while actor(process.pid) is None:
+        assert process.poll() is None
     state = {"model": "small", "number": 0, "state": "up", "load": 1, "deaths": 0}
     yield {**state, "node": platform.node(), "pid": process.pid}
     process.kill()

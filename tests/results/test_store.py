@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pyarrow as pa
 import pytest
@@ -14,7 +14,14 @@ import pytest
 from results.errors import ResultsError
 from results.parts import content_hash, read_columns, read_parts, read_records
 from results.schema import Record, to_table
-from results.store import Manifest, Store, first_difference, fresh_directory, read_manifest
+from results.store import (
+    Manifest,
+    Store,
+    first_difference,
+    fresh_directory,
+    is_driven,
+    read_manifest,
+)
 
 MANIFEST = Manifest(identity={"task": {"name": "toy", "shots": 0}, "seed": 0})
 
@@ -223,3 +230,25 @@ def test_a_driver_killed_in_mid_commit_loses_and_tears_nothing(
     assert len(told) >= 20
     assert len(list(read_records(run))) == 5 * len(committed)
     assert not list(run.rglob("*.tmp"))
+
+
+def test_a_driver_is_not_refused_for_somebody_who_only_looks(tmp_path: Path) -> None:
+    looking = Event()
+    done = Event()
+
+    def look() -> None:
+        while not done.is_set():
+            is_driven(tmp_path / "run")
+            looking.set()
+
+    with Store.open(tmp_path / "run", Manifest(identity={"seed": 0})):
+        pass
+    thread = Thread(target=look)
+    thread.start()
+    looking.wait()
+    try:
+        for _ in range(300):
+            Store.open(tmp_path / "run", Manifest(identity={"seed": 0})).close()
+    finally:
+        done.set()
+        thread.join()
