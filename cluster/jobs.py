@@ -112,13 +112,20 @@ def submit(address: str, folder: Path, command: str) -> SubmittedJob:
     client = _connect(address)
     # Of the driver and of all replicas; only Ray's own keeper of the job reads this one.
     env = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT)}
-    try:
-        number = client.submit_job(
-            entrypoint=command, runtime_env={"working_dir": str(folder), "env_vars": env}
-        )
-    except _UNREACHABLE as error:
-        raise EngineError(f"the cluster at {address} takes no job: {_one_line(error)}") from None
-    return SubmittedJob(client, number)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            number = client.submit_job(
+                entrypoint=command, runtime_env={"working_dir": str(folder), "env_vars": env}
+            )
+            return SubmittedJob(client, number)
+        except _UNREACHABLE as error:
+            # A head that has just started answers before its agent takes jobs.
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise EngineError(
+                    f"the cluster at {address} takes no job: {_one_line(error)}"
+                ) from None
+        time.sleep(RETRY)
 
 
 def clocks(config: ClusterConfig) -> Mapping[str, float]:
