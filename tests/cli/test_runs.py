@@ -238,3 +238,15 @@ def test_validate_says_what_the_config_comes_to(inputs: Path, run: Path, tools: 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("sums.yaml: valid; 24 items of sums; digest ")
     assert not (inputs / "runs").exists()
+
+
+def test_replicas_of_several_devices_reserve_them_together(
+    inputs: Path, base: Base, tools: Any
+) -> None:
+    devices = ("cluster.gpus=4", "models.small.gpus=2")
+    done = tools.finished(inputs, "run", "sums.yaml", *devices, "models.small.replicas=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tools.drawn(inputs / "runs" / "sums") == tools.drawn(base[0] / "runs" / "sums")
+    refused = tools.finished(inputs, "run", "sums.yaml", *devices, "models.small.replicas=3")
+    assert refused.returncode == 2
+    assert "replica 3 of 3 wants 0.5 CPU, 2 GPU on one node" in refused.stderr
