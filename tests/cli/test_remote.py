@@ -14,13 +14,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from tests.cli.conftest import until
 
 SLOW = ("models.small.fake.latency=0.8", "models.small.in_flight=5")
 """One item at a time: its greedy candidate and four draws make five sequences."""
@@ -31,18 +32,6 @@ RAY = str(Path(sys.executable).parent / "ray")
 
 def shards(run: Path) -> set[str]:
     return {path.name for path in run.glob("records/part-*.arrow")}
-
-
-def until(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
-    """Wait for a condition while the process runs; it must come true before the process ends."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happens"
-        try:
-            process.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate())
 
 
 @contextlib.contextmanager
