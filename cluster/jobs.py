@@ -33,6 +33,11 @@ PATIENCE = 60.0
 RETRY = 1.0
 """Seconds between two tries to reach it."""
 
+_NO_AGENT = (
+    "the head's dashboard agent doesn't listen: if its port was taken when the head started (52365 "
+    "unless told), start it with --dashboard-agent-listen-port=0"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -121,9 +126,11 @@ def submit(address: str, folder: Path, command: str) -> SubmittedJob:
             return SubmittedJob(client, number)
         except _UNREACHABLE as error:
             # A head that has just started answers before its agent takes jobs.
-            if "No available agent" not in str(error) or time.monotonic() > deadline:
+            starting = "No available agent" in str(error)
+            if not starting or time.monotonic() > deadline:
+                advice = f"; {_NO_AGENT}" if starting else ""
                 raise EngineError(
-                    f"the cluster at {address} takes no job: {_one_line(error)}"
+                    f"the cluster at {address} takes no job: {_one_line(error)}{advice}"
                 ) from None
         time.sleep(RETRY)
 

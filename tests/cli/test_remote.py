@@ -148,7 +148,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     port, dashboard, client = free_ports(3)
-    common = ["--object-store-memory=80000000", "--block"]
+    # An agent that finds its usual port taken, by the other node's or by one that outlives a killed
+    # driver of an earlier test, never takes a job.
+    agent = "--dashboard-agent-listen-port=0"
+    common = ["--object-store-memory=80000000", agent, "--block"]
     # Short, because sockets are made in it, and not where others look for a Ray of theirs.
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as home:
         head = [
