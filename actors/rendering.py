@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +72,7 @@ class Renderer:
         """A token for masked positions; which one doesn't matter."""
         return int(self._tokenizer.pad_token_id or 0)
 
-    @property
+    @cached_property
     def stop_token_ids(self) -> tuple[int, ...]:
         """The model's own end tokens, sorted.
 
