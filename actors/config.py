@@ -148,16 +148,11 @@ class Replicas(StrictConfig):
         return f"{self.min} to {self.max}" if self.max else f"{self.min} or more"
 
 
-class ModelConfig(StrictConfig):
-    """A set of weights, the engine it runs on, and what each replica may use."""
+class Placement(StrictConfig):
+    """Where a pool's replicas live, what each may use, and when one counts as lost: all of it may
+    change between two starts of a run without changing a result.
+    """
 
-    path: str = ""
-    """A directory, a hub id, or `bundled:NAME`. For `replay`: a JSONL, Parquet or Arrow file, or a
-    run directory. The fake engine needs none."""
-    engine: str = "vllm"
-    """A name in `actors.engines.ENGINES`."""
-    revision: str | None = None
-    """Of a hub id: commit, tag or branch."""
     replicas: Replicas = Replicas(min=1, max=1)
     cpus: float = Field(1.0, ge=0.0)
     """Per replica; also the number of compute threads of an engine on CPU."""
@@ -171,16 +166,6 @@ class ModelConfig(StrictConfig):
     """Ray node labels: a replica lives on nodes that have them."""
     memory_gib: float | None = Field(None, gt=0.0)
     """Reserved per replica, so that a machine isn't overbooked; None: not reserved."""
-    template: Literal["auto", "none"] = "auto"
-    """`auto`: the tokenizer's own chat template if it has one. `none`: the messages' text, as a
-    base model reads it."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    context: int | None = Field(None, ge=8)
-    """Tokens of prompt and completion together; None: the engine's default for the machine."""
-    args: dict[str, Any] = {}
-    """Passed through to the engine by its own names; a name that it doesn't have is refused
-    before anything starts."""
-    fake: FakeConfig = FakeConfig()
     in_flight: int | None = Field(None, ge=1)
     """Sequences that one replica holds at once, a call for N candidates counting N until its last
     one ends; more wait in the driver. None: 128 on CPUs, 512 on GPUs."""
@@ -207,6 +192,28 @@ class ModelConfig(StrictConfig):
         if self.nodes > 1 and self.gpus % self.nodes:
             raise ValueError(f"nodes: wanted a divisor of gpus = {self.gpus:g}, got {self.nodes}")
         return self
+
+
+class ModelConfig(Placement):
+    """A set of weights, the engine it runs on, and where its replicas live."""
+
+    path: str = ""
+    """A directory, a hub id, or `bundled:NAME`. For `replay`: a JSONL, Parquet or Arrow file, or a
+    run directory. The fake engine needs none."""
+    engine: str = "vllm"
+    """A name in `actors.engines.ENGINES`."""
+    revision: str | None = None
+    """Of a hub id: commit, tag or branch."""
+    template: Literal["auto", "none"] = "auto"
+    """`auto`: the tokenizer's own chat template if it has one. `none`: the messages' text, as a
+    base model reads it."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    context: int | None = Field(None, ge=8)
+    """Tokens of prompt and completion together; None: the engine's default for the machine."""
+    args: dict[str, Any] = {}
+    """Passed through to the engine by its own names; a name that it doesn't have is refused
+    before anything starts."""
+    fake: FakeConfig = FakeConfig()
 
 
 Scale = Literal["probability", "logprob", "sigmoid", "softmax"]

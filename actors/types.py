@@ -39,7 +39,7 @@ class ItemError(LilliputError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)
         self.kind = kind
-        """`too_long`, `error`, `timed_out`, ..."""
+        """`too_long`, or `error`."""
         self.message = message
 
     def __str__(self) -> str:

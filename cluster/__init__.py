@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -10,15 +11,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.config import ModelConfig
+from actors.config import ModelConfig, Placement, Replicas
+from actors.engines import environment
+from actors.host import Host
 from cluster.config import ClusterConfig
 from cluster.hosted import PooledModel
 from cluster.logs import EngineLogs
-from cluster.plan import Node, fits, largest_first, place
+from cluster.plan import Node, Share, check_shares, fits, largest_first, place
 from cluster.pool import Pool
 from cluster.receipts import Receipt
+from cluster.slots import ActorSpec
 
-__all__ = ["ClusterConfig", "Fleet", "check", "launch", "nodes", "where"]
+__all__ = [
+    "RUNNER",
+    "ClusterConfig",
+    "Fleet",
+    "check",
+    "launch",
+    "launch_runners",
+    "nodes",
+    "where",
+]
+
+RUNNER = "runner"
+"""Name of the pool of runners."""
+WHOLE = Share()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +87,7 @@ def check(config: ClusterConfig, models: Mapping[str, ModelConfig]) -> None:
     A cluster elsewhere is asked when it is joined. Raises ConfigError.
     """
     if config.address is None:
-        place(models, nodes(config), where(config))
+        check_shares(place(models, nodes(config), where(config)), config.runners)
 
 
 def where(config: ClusterConfig) -> str:
@@ -80,10 +97,16 @@ def where(config: ClusterConfig) -> str:
 
 @asynccontextmanager
 async def launch(
-    config: ClusterConfig, models: Mapping[str, ModelConfig], *, logs: Path | None = None
+    config: ClusterConfig,
+    models: Mapping[str, ModelConfig],
+    *,
+    logs: Path | None = None,
+    counts: Mapping[str, int] | None = None,
+    share: Share = WHOLE,
 ) -> AsyncIterator[Fleet]:
     """Start or join Ray, start every pool, wait until all replicas are healthy; undo it all at the
-    end. `logs`: a directory for what the engines write, a file for each replica.
+    end. `logs`: a directory for what the engines write, a file for each replica. `counts`: replicas
+    that all shares of each pool start with together; None: as many as `place` says.
 
     Raises ConfigError when the models don't fit, EngineError when Ray or an engine doesn't start.
     """
@@ -91,23 +114,71 @@ async def launch(
 
     kept = EngineLogs(logs)
     with rays.session(config, kept):
-        counts = place(models, rays.free_nodes(), where(config))
+        counts = counts or place(models, rays.free_nodes(), where(config))
         pools = {
             name: Pool(
                 name,
-                models[name],
-                partial(rays.RayReplica, name, models[name], kept),
-                num=counts[name],
+                models[name].model_copy(update={"replicas": share.bounds(models[name].replicas)}),
+                partial(rays.RayReplica, _hosts(name, models[name]), kept),
+                num=share.of(counts[name]),
+                numbers=share.numbers(),
                 has_room=partial(_has_room, models[name]),
             )
             # What asks first is placed first.
             for name in largest_first(models)
         }
+        meters = [rays.Meters(pool) for pool in pools.values()]
+        reports = [asyncio.create_task(each.report()) for each in meters]
         try:
             await asyncio.gather(*(pool.start() for pool in pools.values()))
             yield Fleet({name: pools[name] for name in models})
         finally:
+            for each, report in zip(meters, reports, strict=True):
+                report.cancel()
+                each.tell()
             await asyncio.gather(*(pool.stop() for pool in pools.values()))
+
+
+@asynccontextmanager
+async def launch_runners(
+    config: ClusterConfig,
+    models: Mapping[str, ModelConfig],
+    kind: type,
+    *args: Any,
+    logs: Path | None = None,
+) -> AsyncIterator[tuple[Pool, Mapping[str, int]]]:
+    """Start or join Ray and start `cluster.runners` runners, `kind(*args, counts, number, life)`,
+    each of which launches its share of the pools; undo it all at the end. Yields the pool of
+    runners and `counts`, the replicas of each model that all of them have together.
+
+    Raises ConfigError when the models don't fit or don't go round, EngineError as `launch` does.
+    """
+    from cluster import rays
+
+    kept = EngineLogs(logs)
+    with rays.session(config, kept):
+        counts = place(models, rays.free_nodes(), where(config))
+        check_shares(counts, config.runners)
+        placement = Placement(
+            replicas=Replicas(min=config.runners, max=config.runners),
+            # It works while its replicas wait, and they are what a node is shared by.
+            cpus=0.0,
+            # How much is open is for the driver to say.
+            in_flight=sys.maxsize,
+            start_timeout=2 * sum(model.start_timeout for model in models.values()),
+        )
+        spec = ActorSpec(name=RUNNER, kind=kind, args=(*args, counts), placement=placement)
+        pool = Pool(RUNNER, placement, partial(rays.RayReplica, spec, kept))
+        try:
+            await pool.start()
+            yield pool, counts
+        finally:
+            await pool.stop()
+
+
+def _hosts(name: str, model: ModelConfig) -> ActorSpec:
+    args, env = (name, model), environment(model)
+    return ActorSpec(name=name, kind=Host, args=args, placement=model, env=env)
 
 
 def _has_room(config: ModelConfig) -> bool:

@@ -22,6 +22,7 @@ class PooledModel:
         completions: list[Completion] = await self._pool.call(
             "generate", item, tuple(seeds), sampling, top_logprobs, weight=len(seeds)
         )
+        self._pool.num_tokens += sum(len(completion.token_ids) for completion in completions)
         return completions
 
     async def label_logprobs(

@@ -9,10 +9,11 @@ A replica lives on one node, or with `nodes: k` on k of them. `auto` gets what i
 model has its least, one replica each in turn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
-from actors.config import ModelConfig
+from actors.config import Placement, Replicas
 from actors.types import ConfigError
 
 GIB = 2**30
@@ -31,7 +32,30 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def bundles(config: ModelConfig) -> tuple[dict[str, float], ...]:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of `num` equal parts of every pool: the replicas whose number leaves `index` as the
+    remainder.
+    """
+
+    index: int = 0
+    num: int = 1
+
+    def of(self, count: int) -> int:
+        """How many of that many replicas are in this share."""
+        return len(range(self.index, count, self.num))
+
+    def numbers(self) -> Iterator[int]:
+        """Of its replicas, without end."""
+        return count(self.index, self.num)
+
+    def bounds(self, replicas: Replicas) -> Replicas:
+        """Between which numbers this part of a pool may change."""
+        most = None if replicas.max is None else max(1, self.of(replicas.max))
+        return Replicas(min=max(1, self.of(replicas.min)), max=most)
+
+
+def bundles(config: Placement) -> tuple[dict[str, float], ...]:
     """What one replica reserves, node by node, under Ray's names.
 
     Over several nodes every GPU is a bundle of its own, as vLLM's Ray executor wants them.
@@ -45,7 +69,7 @@ def bundles(config: ModelConfig) -> tuple[dict[str, float], ...]:
     return tuple({name: amount / num for name, amount in one.items()} for _ in range(num))
 
 
-def place(models: Mapping[str, ModelConfig], nodes: Sequence[Node], where: str) -> dict[str, int]:
+def place(models: Mapping[str, Placement], nodes: Sequence[Node], where: str) -> dict[str, int]:
     """How many replicas each pool starts with.
 
     Raises ConfigError naming the model, what its replica wants, what is free and where.
@@ -65,7 +89,18 @@ def place(models: Mapping[str, ModelConfig], nodes: Sequence[Node], where: str) 
     return counts
 
 
-def largest_first(models: Mapping[str, ModelConfig]) -> list[str]:
+def check_shares(counts: Mapping[str, int], num: int) -> None:
+    """Refuse more shares than a pool has replicas. Raises ConfigError."""
+    for name, replicas in counts.items():
+        if replicas < num:
+            raise ConfigError(
+                f"cluster.runners: each of {num} runners needs a replica of every model, and "
+                f"models.{name} gets {replicas}; lower cluster.runners, or raise "
+                f"models.{name}.replicas"
+            )
+
+
+def largest_first(models: Mapping[str, Placement]) -> list[str]:
     """Names in the order in which replicas find room best: the small fill what the large leave."""
 
     def size(name: str) -> tuple[float, ...]:
@@ -75,12 +110,12 @@ def largest_first(models: Mapping[str, ModelConfig]) -> list[str]:
     return sorted(models, key=size)
 
 
-def fits(config: ModelConfig, nodes: Sequence[Node]) -> bool:
+def fits(config: Placement, nodes: Sequence[Node]) -> bool:
     """There is room for one more replica."""
     return _take(config, nodes, [dict(node.free) for node in nodes])
 
 
-def _take(config: ModelConfig, nodes: Sequence[Node], free: list[dict[str, float]]) -> bool:
+def _take(config: Placement, nodes: Sequence[Node], free: list[dict[str, float]]) -> bool:
     """Take a replica's bundles off `free`, all or none of them."""
     left = [dict(amounts) for amounts in free]
     for bundle in bundles(config):
@@ -95,7 +130,7 @@ def _take(config: ModelConfig, nodes: Sequence[Node], free: list[dict[str, float
     return True
 
 
-def _suits(config: ModelConfig, node: Node) -> bool:
+def _suits(config: Placement, node: Node) -> bool:
     return all(node.labels.get(key) == value for key, value in config.labels.items())
 
 
@@ -105,7 +140,7 @@ def _missing(bundle: Mapping[str, float], amounts: Mapping[str, float]) -> list[
 
 def _short(
     name: str,
-    config: ModelConfig,
+    config: Placement,
     nodes: Sequence[Node],
     free: Sequence[Mapping[str, float]],
     where: str,

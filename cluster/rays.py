@@ -15,14 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.config import ModelConfig
-from actors.engines import environment
-from actors.host import Host
+from actors.config import Placement
 from actors.types import EngineError, LilliputError
 from cluster.config import ClusterConfig
 from cluster.logs import EngineLogs
 from cluster.plan import Node, bundles
-from cluster.slots import ReplicaDied
+from cluster.pool import Pool
+from cluster.slots import ActorSpec, ReplicaDied
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray would otherwise hide the devices from an actor that asks for none, by an empty
@@ -35,6 +34,7 @@ import ray._private.state
 import ray._private.worker
 import ray.exceptions
 from ray._private.ray_logging import global_worker_stdstream_dispatcher as _lines
+from ray.util.metrics import Counter, Gauge
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import (
     NodeAffinitySchedulingStrategy,
@@ -49,6 +49,8 @@ LOG_DELAY = 1.5
 """Seconds that the last lines of a process take to arrive."""
 MAX_CONCURRENT_CALLS = 10_000
 """Of one actor. The pool bounds what is in flight; this must only not be the smaller number."""
+METERS_INTERVAL = 5.0
+"""Seconds between two reports of how a pool stands."""
 TASK_SECONDS = 30.0
 """For a task of a moment on another node."""
 
@@ -172,22 +174,20 @@ def _kill_actor(pid: int) -> bool:
 class RayReplica:
     """One actor, as `slots.Replica`."""
 
-    def __init__(
-        self, name: str, config: ModelConfig, logs: EngineLogs, number: int, life: int
-    ) -> None:
-        self._name = f"{name}-{number}.{life}"
+    def __init__(self, spec: ActorSpec, logs: EngineLogs, number: int, life: int) -> None:
+        self._name = f"{spec.name}-{number}.{life}"
         self._logs = logs
         self._group: Any = None
-        actor = ray.remote(Host).options(
+        actor = ray.remote(spec.kind).options(
             max_concurrency=MAX_CONCURRENT_CALLS,
             max_restarts=0,
             max_task_retries=0,
-            runtime_env={"env_vars": environment(config)},
-            **self._placement(config),
+            runtime_env={"env_vars": dict(spec.env)},
+            **self._options(spec.placement),
         )
-        self._actor = actor.remote(name, config, number, life)
+        self._actor = actor.remote(*spec.args, number, life)
 
-    def _placement(self, config: ModelConfig) -> dict[str, Any]:
+    def _options(self, config: Placement) -> dict[str, Any]:
         """Options that say where. A replica of several devices reserves them in one group, all or
         none; over several nodes the engine places its own actors in that group.
         """
@@ -249,6 +249,47 @@ class RayReplica:
         """See `slots.Replica.last_lines`."""
         await asyncio.sleep(LOG_DELAY)
         return self._logs.tail(self._name, num)
+
+
+class Meters:
+    """What Ray's dashboard and Prometheus show of a pool: requests, tokens and restarts counted,
+    the queue is measured. Series of several runners add up.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._counters = {
+            kind: Counter(f"lilliput_{kind}", description=description, tag_keys=("model",))
+            for kind, description in (
+                ("requests", "calls that replicas answered"),
+                ("tokens", "tokens that replicas generated"),
+                ("restarts", "replicas that were replaced"),
+            )
+        }
+        self._queue = Gauge(
+            "lilliput_queue", description="calls that no replica holds yet", tag_keys=("model",)
+        )
+        self._told = dict.fromkeys(self._counters, 0)
+
+    async def report(self) -> None:
+        """Tell Ray how the pool stands, for ever."""
+        while True:
+            self.tell()
+            await asyncio.sleep(METERS_INTERVAL)
+
+    def tell(self) -> None:
+        """Tell Ray how the pool stands now."""
+        pool, tags = self._pool, {"model": self._pool.name}
+        now = {
+            "requests": pool.num_answered,
+            "tokens": pool.num_tokens,
+            "restarts": pool.restarts,
+        }
+        for kind, value in now.items():
+            if value > self._told[kind]:
+                self._counters[kind].inc(value - self._told[kind], tags=tags)
+        self._told = now
+        self._queue.set(pool.num_waiting, tags=tags)
 
 
 def _first_line(error: BaseException) -> str:

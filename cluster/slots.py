@@ -13,11 +13,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from actors.config import ModelConfig
+from actors.config import Placement
 from actors.host import HostInfo
 from actors.types import EngineError, LilliputError
 from cluster.canary import Canary
@@ -65,6 +65,19 @@ class Replica(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class ActorSpec:
+    """What a pool's replicas are: `kind(*args, number, life)` in a process of its own, with methods
+    as a `Host` has them, and a `repr` that is its name."""
+
+    name: str
+    kind: type
+    args: tuple[Any, ...]
+    placement: Placement
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the process."""
+
+
 Spawn = Callable[[int, int], Replica]
 
 
@@ -93,7 +106,7 @@ class Slot:
     """
 
     def __init__(
-        self, number: int, name: str, config: ModelConfig, spawn: Spawn, *, delay: float
+        self, number: int, name: str, config: Placement, spawn: Spawn, *, delay: float
     ) -> None:
         self.number = number
         self.life = 0
@@ -175,7 +188,7 @@ class Slot:
                 self._deaths += 1
                 reason = f"could not be replaced: {error}"
         self.given_up = True
-        raise EngineError(reason)
+        raise await self._failure(reason)
 
     async def watch(self) -> str | None:
         """Until this life ends: None. As soon as a replica that holds calls makes no step, or
@@ -276,21 +289,22 @@ class Slot:
             async with asyncio.timeout(limit):
                 self.info = await self.replica.call("start")
         except TimeoutError:
-            raise await self._not_started(
+            raise await self._failure(
                 f"model {self._name!r} was not healthy within {limit:g} s; "
                 f"raise models.{self._name}.start_timeout"
             ) from None
         except ReplicaDied as error:
-            raise await self._not_started(
+            raise await self._failure(
                 f"model {self._name!r} died while it started: {error}"
             ) from None
         except EngineError as error:
-            raise await self._not_started(str(error)) from None
+            raise await self._failure(str(error)) from None
         self.up = True
         self.leaving = False
         self._idle_since = time.monotonic()
 
-    async def _not_started(self, reason: str) -> EngineError:
-        lines = await self.replica.last_lines(LAST_LINES)
+    async def _failure(self, reason: str) -> EngineError:
+        # What a replica tells of a replica of its own has that one's lines already.
+        lines = [] if TAIL in reason else await self.replica.last_lines(LAST_LINES)
         tail = TAIL + "\n  ".join(["", *lines]) if lines else ""
         return EngineError(f"{reason}{tail}")

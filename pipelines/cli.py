@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -80,9 +81,8 @@ def run(
     ] = None,
 ) -> None:
     """Run a config; the same command again goes on where it stopped."""
-    from pipelines import tables
-
     if submit is not None:
+        from pipelines import tables
         from pipelines.remote import submit_run
 
         given = {"--dry-run": dry_run, "--fresh": fresh, "--json": as_json}
@@ -91,16 +91,26 @@ def run(
         raise typer.Exit(
             submit_run(submit, config, overrides or (), output=output, flags=flags, console=console)
         )
-    from pipelines.config import load_all
-    from pipelines.execute import execute, plan, run_directory
-    from pipelines.job import prepare
-    from results.store import fresh_directory
+    _run_here(config, overrides or (), output, dry_run=dry_run, fresh=fresh, as_json=as_json)
 
-    jobs = [prepare(each) for each in load_all(config, overrides or ())]
-    runs = [(job, run_directory(job, output, num_runs=len(jobs))) for job in jobs]
-    if fresh:
-        # Chosen here, so that an interrupted run can be told where it goes on.
-        runs = [(job, fresh_directory(directory)) for job, directory in runs]
+
+def _run_here(
+    config: str,
+    overrides: Sequence[str],
+    output: str | None,
+    *,
+    dry_run: bool,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    from pipelines import tables
+    from pipelines.config import load_all
+    from pipelines.execute import execute, plan, run_directories
+    from pipelines.job import prepare
+
+    jobs = [prepare(each) for each in load_all(config, overrides)]
+    where, directories = run_directories(jobs, output, fresh=fresh)
+    runs = list(zip(jobs, directories, strict=True))
     console = tables.console(stderr=as_json)
     if dry_run:
         for job, directory in runs:
@@ -116,8 +126,9 @@ def run(
                 tables.print_run(console, summary, directory)
             code = max(code, too_many_failed(summary, job.config.max_failed))
     except KeyboardInterrupt:
-        again = ["lilliput", "run", config, *(overrides or ()), "--output", str(runs[0][1])]
-        raise Interrupted(shlex.join(again) if fresh and len(runs) == 1 else None) from None
+        # The same command would begin anew.
+        again = shlex.join(["lilliput", "run", config, *overrides, "--output", where])
+        raise Interrupted(again if fresh else None) from None
     raise typer.Exit(code)
 
 

@@ -65,6 +65,17 @@ def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
     return list(runs.values())
 
 
+def place(runs: Sequence[RunConfig], output: str | None) -> tuple[str, list[str]]:
+    """What `--output` is to these runs of one config, given or not, and the directory of each: the
+    place itself for one, a folder in it for each of several.
+    """
+    where = output or f"{runs[0].output.rstrip('/')}/{runs[0].name}"
+    if len(runs) == 1:
+        return where, [where]
+    where = output.rstrip("/") if output else where.rpartition("/")[0]
+    return where, [f"{where}/{run.name.rpartition('/')[2]}" for run in runs]
+
+
 def _listed(data: Mapping[str, Any], key: str) -> list[Any]:
     value = data.get(key)
     if isinstance(value, list):

@@ -18,10 +18,12 @@ from actors.machine import processor
 from actors.models import resolve
 from actors.rendering import count_tokens
 from cluster import check, nodes, where
-from cluster.plan import place
+from cluster.plan import check_shares
+from cluster.plan import place as place_models
+from pipelines.config import place
 from pipelines.job import Job
 from pipelines.live import work_off
-from results.directories import Directory, open_directory
+from results.directories import Directory, fresh_directory, open_directory
 from results.parts import read_records
 from results.report import write_report
 from results.store import Manifest, Store
@@ -41,15 +43,19 @@ PACKAGES = (
 )
 
 
-def run_directory(job: Job, output: str | None, *, num_runs: int = 1) -> Directory:
-    """Where the run goes: `--output` itself, or the run's name under the config's `output`; each of
-    several runs has its own folder in there.
+def run_directories(
+    jobs: Sequence[Job], output: str | None, *, fresh: bool = False
+) -> tuple[str, list[Directory]]:
+    """See `config.place`; with `fresh` at a place where nothing is yet. Given as `--output`, the
+    place names these directories again.
 
-    Raises ResultsError for a URL of an unknown kind.
+    Raises ResultsError for a URL of an unknown kind, and for a place that can't be looked at.
     """
-    if output and num_runs > 1:
-        output = f"{output.rstrip('/')}/{job.config.name.rpartition('/')[2]}"
-    return open_directory(output or f"{job.config.output.rstrip('/')}/{job.config.name}")
+    configs = [job.config for job in jobs]
+    where, names = place(configs, output)
+    if fresh:
+        where, names = place(configs, str(fresh_directory(where)))
+    return where, [open_directory(name) for name in names]
 
 
 def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
@@ -58,7 +64,9 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
     Raises ConfigError when the fleet doesn't fit, EngineError when the cluster can't be reached.
     """
     there = nodes(job.config.cluster)
-    counts = place(job.config.models, there, where(job.config.cluster))
+    cluster = job.config.cluster
+    counts = place_models(job.config.models, there, where(cluster))
+    check_shares(counts, cluster.runners)
     config, num = job.method_config, job.task.num_items
     draws = f"{num * config.n:,} draws of at most {config.sampling.max_tokens} tokens"
     greedy = f"{num:,} greedy and " if config.greedy else ""
@@ -77,6 +85,9 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
         wants = f"{model.cpus:g} CPUs, {model.gpus:g} GPUs"
         number = f"{counts[name]} of {model.replicas}"
         lines.append((f"model {name}", f"{number} replica(s) on {model.engine}: {wants} each"))
+    if cluster.runners:
+        share = "each on its share of every model's replicas"
+        lines.append(("runners", f"{cluster.runners}, {share}"))
     for node in there:
         amounts = [f"{node.free.get(key, 0):g} {key}s" for key in ("CPU", "GPU")]
         lines.append((node.name, f"{', '.join(amounts)} free"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from actors import engines
-from actors.config import ModelConfig, parse
+from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
 from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
@@ -26,22 +26,6 @@ from pipelines.methods.votes import WeightKind
 from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
 from results.store import Manifest
-
-PLACEMENT = (
-    "replicas",
-    "cpus",
-    "gpus",
-    "nodes",
-    "resources",
-    "labels",
-    "memory_gib",
-    "in_flight",
-    "max_restarts",
-    "stall_timeout",
-    "canary_tolerance",
-    "start_timeout",
-)
-"""Fields of a model that say where and how fast, not what: a run may go on with other values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +197,7 @@ def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:
     """What decides a model's output: its settings without placement, and what its files say they
     are.
     """
-    identity = model.model_dump(mode="json", exclude=set(PLACEMENT))
+    identity = model.model_dump(mode="json", exclude=set(Placement.model_fields))
     if model.engine == "replay":
         identity["files"] = source_fingerprint(Path(model.path))
     if engines.ENGINES[model.engine].weights:

@@ -20,8 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from actors.types import ConfigError, ItemError, Preview
-from cluster import Fleet, launch
-from pipelines import runner
+from pipelines.crew import Crew, assemble
 from pipelines.job import Job
 from pipelines.progress import Progress
 from results.errors import ResultsError
@@ -86,41 +85,42 @@ async def _work_off(runs: Sequence[tuple[Job, Store]], console: Console, as_json
     assert main is not None
     wish = _Wish(main, console)
     begin = time.monotonic()
-    (first, store), config = runs[0], runs[0][0].config
+    first, config = runs[0][0], runs[0][0].config
     names = ", ".join(f"{name} x{model.replicas}" for name, model in config.models.items())
     with _signals(wish):
         console.print(f"starting {names}", highlight=False)
-        # Of a fleet that several runs share, the engines' logs are with the first.
-        async with launch(config.cluster, config.models, logs=store.logs) as fleet:
+        async with assemble(runs) as crew:
+            await crew.look()
             ready = time.monotonic() - begin
             console.print(f"{names} healthy after {ready:.1f} s", highlight=False)
             for job, store in runs:
                 if len(runs) > 1:
                     console.print(f"{job.config.name}: {job.task.num_items:,} items")
-                await _one_run(job, store, fleet, wish, ready if job is first else 0.0, as_json)
+                await _one_run(job, store, crew, wish, ready if job is first else 0.0, as_json)
                 if wish.event.is_set():
                     break
     return not wish.event.is_set()
 
 
 async def _one_run(
-    job: Job, store: Store, fleet: Fleet, wish: _Wish, ready: float, as_json: bool
+    job: Job, store: Store, crew: Crew, wish: _Wish, ready: float, as_json: bool
 ) -> None:
-    store.note(replicas=fleet.replicas())
-    await _note_prompt(job, store, fleet, wish.console)
-    pools = list(fleet.pools.values())
-    before = {pool.name: (pool.restarts, pool.busy_seconds) for pool in pools}
-    with Progress(wish.console, job.task.num_items, pools, as_json=as_json) as progress:
+    store.note(replicas=list(crew.infos()))
+    await _note_prompt(job, store, crew, wish.console)
+    restarts, busy = crew.restarts, crew.busy_seconds
+    with Progress(wish.console, job.task.num_items, crew, as_json=as_json) as progress:
         wish.progress = progress
-        async with _heartbeat(store, progress, wish):
-            complete = await runner.run(job, store, fleet, progress, wish.event)
+        async with _heartbeat(store, progress, crew, wish):
+            complete = await crew.run(job, store, progress, wish.event)
+            await crew.look()
     timing = {
         "start_seconds": round(ready, 3),
         "run_seconds": round(progress.seconds, 3),
         "tokens": progress.tokens,
-        "restarts": sum(pool.restarts - before[pool.name][0] for pool in pools),
+        "restarts": crew.restarts - restarts,
         "busy_seconds": {
-            pool.name: round(pool.busy_seconds - before[pool.name][1], 3) for pool in pools
+            name: round(seconds - busy.get(name, 0.0), 3)
+            for name, seconds in crew.busy_seconds.items()
         },
         "stopped": not complete,
     }
@@ -128,7 +128,9 @@ async def _one_run(
 
 
 @contextlib.asynccontextmanager
-async def _heartbeat(store: Store, progress: Progress, wish: _Wish) -> AsyncIterator[None]:
+async def _heartbeat(
+    store: Store, progress: Progress, crew: Crew, wish: _Wish
+) -> AsyncIterator[None]:
     """Tell the world how things stand until the run ends, and how it ended."""
 
     def say(state: str) -> None:
@@ -140,6 +142,7 @@ async def _heartbeat(store: Store, progress: Progress, wish: _Wish) -> AsyncIter
 
     async def beat() -> None:
         while True:
+            await crew.look()
             progress.tick()
             await asyncio.to_thread(say, "stopping" if wish.event.is_set() else "running")
             if not wish.event.is_set() and await asyncio.to_thread(store.asked_to_stop):
@@ -159,14 +162,14 @@ async def _heartbeat(store: Store, progress: Progress, wish: _Wish) -> AsyncIter
         say(end)
 
 
-async def _note_prompt(job: Job, store: Store, fleet: Fleet, console: Console) -> None:
+async def _note_prompt(job: Job, store: Store, crew: Crew, console: Console) -> None:
     """Print what the generator sees of the first item, and keep it in run.json. Raises EngineError.
 
     A wrong template or a wrong number of BOS costs points without a word; this is where it shows.
     """
     name = job.config.roles.generator
     try:
-        preview = await fleet.models[name].preview(next(job.task.items()))
+        preview = await crew.preview(name, next(job.task.items()))
     except (ItemError, ConfigError) as error:
         # Of one item: whether it ends the run is for the run to say, which meets it again.
         console.print(f"prompt: not shown: {error}", highlight=False, markup=False, soft_wrap=True)

@@ -7,26 +7,28 @@ import json
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import asdict
-from types import TracebackType
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from cluster.slots import ReplicaState
+from pipelines.tables import replica_table
 from results.schema import Record
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines."""
+MAX_LINES = 16
+"""Replicas that the display has a line for."""
 LATENCIES = 512
 """Of the latest items; their spread says how long the last ones will take."""
 
 
-class Pools(Protocol):
-    """What progress reads of a pool."""
+class Replicas(Protocol):
+    """What progress reads of a fleet."""
 
     @property
     def restarts(self) -> int: ...
@@ -34,15 +36,52 @@ class Pools(Protocol):
     def replicas(self) -> Sequence[ReplicaState]: ...
 
 
+@dataclass(slots=True)
+class Tally:
+    """What came of items that are done."""
+
+    items: int = 0
+    tokens: int = 0
+    """Generated, by candidates."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    """Seconds of each."""
+
+    def opened(self) -> None:
+        """Only what is done counts here."""
+
+    def finished(self, record: Record, seconds: float) -> None:
+        """One item is done, well or not, after that many seconds."""
+        self.items += 1
+        self.tokens += sum(c.tokens or 0 for c in record.candidates)
+        self.outcomes[record.outcome] += 1
+        self.latencies.append(seconds)
+
+
+class _Display(Bar):
+    """A bar, and a line for each replica below it."""
+
+    fleet: Replicas | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        states = self.fleet.replicas() if self.fleet else ()
+        # Those in trouble first: a large fleet doesn't fit on a screen.
+        shown = sorted(states, key=lambda state: state.state == "up")[:MAX_LINES]
+        yield replica_table(map(asdict, shown))
+        if len(states) > len(shown):
+            yield f"and {len(states) - len(shown)} more"
+
+
 class Progress:
     """Counts items, tokens and replicas; a context manager around the run."""
 
     def __init__(
-        self, console: Console, num_items: int, pools: Sequence[Pools], *, as_json: bool = False
+        self, console: Console, num_items: int, fleet: Replicas, *, as_json: bool = False
     ) -> None:
         self._console = console
         self._num_items = num_items
-        self._pools = pools
+        self._fleet = fleet
         self._as_json = as_json
         self._skipped = 0
         self._open = 0
@@ -53,7 +92,7 @@ class Progress:
         self._begin = time.monotonic()
         self._said = self._begin
         self._live = console.is_terminal and not as_json
-        self._bar = Bar(
+        self._bar = _Display(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -63,18 +102,14 @@ class Progress:
             transient=True,
             disable=not self._live,
         )
+        self._bar.fleet = fleet
         self._row = self._bar.add_task("items", total=num_items, status="")
 
     def __enter__(self) -> Self:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
         if kind is None:
             self._say()
@@ -99,18 +134,24 @@ class Progress:
         self._skipped += num_items
         self._bar.update(self._row, advance=num_items)
 
-    def opened(self) -> None:
-        """One item was handed out."""
-        self._open += 1
+    def opened(self, num_items: int = 1) -> None:
+        """Items were handed out."""
+        self._open += num_items
 
     def finished(self, record: Record, seconds: float) -> None:
         """One item is done, well or not, after that many seconds."""
-        self._open -= 1
-        self._finished += 1
-        self._latencies.append(seconds)
-        self._tokens += sum(c.tokens or 0 for c in record.candidates)
-        self._outcomes[record.outcome] += 1
-        self._bar.update(self._row, advance=1)
+        tally = Tally()
+        tally.finished(record, seconds)
+        self.add(tally)
+
+    def add(self, done: Tally) -> None:
+        """Items are done."""
+        self._open -= done.items
+        self._finished += done.items
+        self._latencies.extend(done.latencies)
+        self._tokens += done.tokens
+        self._outcomes += done.outcomes
+        self._bar.update(self._row, advance=done.items)
 
     def tick(self) -> None:
         """Show how things stand; to be called every second or two."""
@@ -122,7 +163,6 @@ class Progress:
 
     def snapshot(self) -> dict[str, Any]:
         """How things stand, as JSON."""
-        replicas = [state for pool in self._pools for state in pool.replicas()]
         eta = self._eta()
         return {
             "items": self._num_items,
@@ -133,8 +173,8 @@ class Progress:
             "tokens_per_second": round(self._tokens / max(self.seconds, 1e-9), 1),
             "seconds": round(self.seconds, 1),
             "eta_seconds": None if eta is None else round(eta, 1),
-            "restarts": sum(pool.restarts for pool in self._pools),
-            "replicas": [asdict(state) for state in replicas],
+            "restarts": self._fleet.restarts,
+            "replicas": [asdict(state) for state in self._fleet.replicas()],
         }
 
     def _say(self) -> None:
@@ -155,8 +195,8 @@ class Progress:
 
     def _replicas(self) -> str:
         """`4 replicas`, or `3 of 4 replicas (1 starting, 2 restarts)`."""
-        states = Counter(state.state for pool in self._pools for state in pool.replicas())
-        restarts = sum(pool.restarts for pool in self._pools)
+        states = Counter(state.state for state in self._fleet.replicas())
+        restarts = self._fleet.restarts
         up, total = states.pop("up", 0), states.total()
         notes = [f"{n} {state}" for state, n in states.items()]
         notes += [f"{restarts} restarts"] if restarts else []

@@ -4,7 +4,7 @@ All of it is a pure function of candidates and scores, so a run can be graded an
 its records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from actors.types import Candidate, FinishReason, Item, ItemError, Message
@@ -80,10 +80,10 @@ def grade(
 
 def failed(item: Item, error: ItemError) -> Record:
     """The record of an item that could not be answered."""
-    kinds: Mapping[str, ItemOutcome] = {"too_long": "too_long", "timed_out": "timed_out"}
+    outcome: ItemOutcome = "too_long" if error.kind == "too_long" else "error"
     return _record(
         item,
-        outcome=kinds.get(error.kind, "error"),
+        outcome=outcome,
         error=ErrorRecord(kind=error.kind, message=error.message),
     )
 

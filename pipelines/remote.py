@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from actors.types import ConfigError, EngineError
-from pipelines.config import RunConfig, find, load, shipped
+from pipelines.config import RunConfig, find, load_all, place, shipped
 
 if TYPE_CHECKING:
     from cluster.jobs import Outcome, SubmittedJob
@@ -51,8 +51,8 @@ def submit_run(
     """
     from cluster.jobs import submit
 
-    loaded = load(config, overrides)
-    where, quoted = _place(loaded, output)
+    loaded = load_all(config, overrides)
+    where, quoted = _place(place(loaded, output)[0])
     with tempfile.TemporaryDirectory(prefix="lilliput-") as scratch:
         folder = Path(scratch)
         name = pack(folder, config)
@@ -86,14 +86,14 @@ def pack(folder: Path, config: str) -> str:
     return f"submitted/{path.name}"
 
 
-def ship_data(folder: Path, config: RunConfig) -> list[str]:
-    """Copy the files and directories that the config names by relative paths to the same paths in
+def ship_data(folder: Path, configs: Sequence[RunConfig]) -> list[str]:
+    """Copy the files and directories that the configs name by relative paths to the same paths in
     a folder; returns them.
 
     Raises ConfigError for more than `MAX_DATA` bytes, and for one outside the working directory.
     """
     here, total, found = Path.cwd(), 0, []
-    for name in dict.fromkeys(_named(config)):
+    for name in dict.fromkeys(_named(configs)):
         path = Path(name)
         if path.is_absolute() or name.startswith("~") or not path.exists():
             continue
@@ -119,26 +119,26 @@ def ship_data(folder: Path, config: RunConfig) -> list[str]:
     return found
 
 
-def shared(config: RunConfig) -> list[str]:
-    """What the config names by absolute paths: taken as shared storage."""
-    return [name for name in dict.fromkeys(_named(config)) if name.startswith(("/", "~"))]
+def shared(configs: Sequence[RunConfig]) -> list[str]:
+    """What the configs name by absolute paths: taken as shared storage."""
+    return [name for name in dict.fromkeys(_named(configs)) if name.startswith(("/", "~"))]
 
 
-def _named(config: RunConfig) -> Iterator[str]:
+def _named(configs: Sequence[RunConfig]) -> Iterator[str]:
     """What may be a path in a config; ids of a hub look the same."""
-    source = config.task.get("source")
-    if isinstance(source, str):
-        yield source
-    yield from (model.path for model in config.models.values() if model.path)
+    for config in configs:
+        source = config.task.get("source")
+        if isinstance(source, str):
+            yield source
+        yield from (model.path for model in config.models.values() if model.path)
 
 
-def _place(config: RunConfig, output: str | None) -> tuple[str, str]:
-    """The run directory in words, and as a word of the shell on the head.
+def _place(name: str) -> tuple[str, str]:
+    """The output's place in words, and as a word of the shell on the head.
 
     A job's own folder goes with the job, so a relative directory is made in the home of the user
     that Ray runs as.
     """
-    name = output or f"{config.output.rstrip('/')}/{config.name}"
     if "://" in name:
         return name, shlex.quote(name)
     if PurePosixPath(name).is_absolute():

@@ -15,9 +15,9 @@ engine ends the run, with every committed shard kept.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from actors.types import ItemError, LilliputError
 from cluster import Fleet
@@ -41,27 +41,39 @@ async def run(
     Raises EngineError, ConfigError (a bad row), ResultsError (a full disk); what is committed
     stays.
     """
-    line = _Line(job, bind(job, fleet.models), store, fleet, progress)
-    window = _Window(job, fleet)
-    committed = store.committed()
+    line = Line(job, store, fleet)
     try:
         async with asyncio.TaskGroup() as group:
-            for shard in job.shards():
-                if shard.id in committed:
-                    progress.skipped(len(shard.items))
-                    continue
+            for shard in owed(job, store, progress):
                 if stop.is_set():
                     return False
-                work = _Work(shard)
-                for position in range(len(shard.items)):
-                    await window.enter()
-                    progress.opened()
-                    one = group.create_task(line.one(work, position))
-                    one.add_done_callback(lambda _: window.leave())
+                await line.feed(shard, group, progress)
     except* (LilliputError, ResultsError) as errors:
         # The first failure has cancelled the rest: it is the one to report.
-        raise _first(errors) from None
+        raise first(errors) from None
     return True
+
+
+def owed(job: Job, store: Store, progress: Progress) -> Iterator[Shard]:
+    """The shards that are not committed, lazily, in order."""
+    committed = store.committed()
+    for shard in job.shards():
+        if shard.id in committed:
+            progress.skipped(len(shard.items))
+        else:
+            yield shard
+
+
+class Watcher(Protocol):
+    """Hears of every item."""
+
+    def opened(self) -> None:
+        """It was handed out."""
+        ...
+
+    def finished(self, record: Record, seconds: float) -> None:
+        """It is done, well or not, after that many seconds."""
+        ...
 
 
 @dataclass
@@ -69,6 +81,7 @@ class _Work:
     """A shard under way: its records by position."""
 
     shard: Shard
+    watcher: Watcher
     records: dict[int, Record] = field(default_factory=dict)
     receipts: dict[int, list[Receipt]] = field(default_factory=dict)
 
@@ -80,21 +93,33 @@ class _Work:
         return [self.records[position] for position in range(len(self.records))]
 
 
-@dataclass(frozen=True)
-class _Line:
-    """What every item of a run goes through."""
+class Line:
+    """What every item of a run goes through, on one fleet."""
 
-    job: Job
-    roles: Mapping[str, Any]
-    store: Store
-    fleet: Fleet
-    progress: Progress
+    def __init__(self, job: Job, store: Store, fleet: Fleet) -> None:
+        self.job = job
+        self.store = store
+        self.fleet = fleet
+        self.roles = bind(job, fleet.models)
+        pool = fleet.pools[job.config.roles.generator]
+        self.window = Window(lambda: open_items(job, pool.capacity))
+
+    async def feed(self, shard: Shard, group: asyncio.TaskGroup, watcher: Watcher) -> None:
+        """Hand out a shard's items as there is room, a task of the group for each; comes back when
+        the last one is under way.
+        """
+        work = _Work(shard, watcher)
+        for position in range(len(shard.items)):
+            await self.window.enter()
+            watcher.opened()
+            one = group.create_task(self.one(work, position))
+            one.add_done_callback(lambda _: self.window.leave())
 
     async def one(self, work: _Work, position: int) -> None:
         """One item, from question to record; the last one of a shard commits it."""
         begin = time.monotonic()
         await self.solve(work, position)
-        self.progress.finished(work.records[position], time.monotonic() - begin)
+        work.watcher.finished(work.records[position], time.monotonic() - begin)
         if work.complete:
             await self.vouch(work)
             await asyncio.to_thread(self.store.commit, work.shard.id, work.in_order())
@@ -125,30 +150,36 @@ class _Line:
             await asyncio.gather(*(self.solve(work, position) for position in doubtful))
 
 
-class _Window:
-    """Items open at once: enough to keep the generator's replicas full while others are scored,
-    however many there are at the moment.
-    """
+class Window:
+    """Items open at once, as many as `limit` says at the moment."""
 
-    def __init__(self, job: Job, fleet: Fleet) -> None:
-        self._pool = fleet.pools[job.config.roles.generator]
-        self._per_item = getattr(job.method_config, "n", 1)
+    def __init__(self, limit: Callable[[], int]) -> None:
+        self._limit = limit
         self._open = 0
         self._left = asyncio.Event()
 
-    async def enter(self) -> None:
-        """Wait until one more item may be opened, and count it."""
-        while self._open >= max(4, -(-2 * self._pool.capacity // self._per_item)):
+    async def enter(self, num: int = 1) -> None:
+        """Wait until items may be opened, and count them."""
+        while self._open >= self._limit():
             self._left.clear()
             await self._left.wait()
-        self._open += 1
+        self._open += num
 
-    def leave(self) -> None:
-        """An item is done."""
-        self._open -= 1
+    def leave(self, num: int = 1) -> None:
+        """They are done."""
+        self._open -= num
         self._left.set()
 
 
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+def open_items(job: Job, capacity: int) -> int:
+    """Items to have open on a generator that holds so many sequences: enough to keep its replicas
+    full while others are scored.
+    """
+    per_item = getattr(job.method_config, "n", 1)
+    return max(4, -(-2 * capacity // per_item))
+
+
+def first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    """Of the errors of a task group the one that came first, groups within it opened."""
+    error = errors.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,7 +1,7 @@
 """What the terminal shows: plain tables that stay readable in a log file."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -42,6 +42,20 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
     for line in say:
         # Without markup: a warning may hold an interval in brackets, or a name from a config.
         out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def replica_table(replicas: Iterable[Mapping[str, Any]]) -> Table:
+    """A line for each `ReplicaState`, as a mapping."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("replica", "state", "node"):
+        table.add_column(name)
+    for name in ("process", "load", "deaths"):
+        table.add_column(name, justify="right")
+    for replica in replicas:
+        cells = [f"{replica['model']}-{replica['number']}"]
+        cells += [str(replica[k] or "") for k in ("state", "node", "pid")]
+        table.add_row(*cells, str(replica["load"]), str(replica["deaths"]))
+    return table
 
 
 def print_comparison(out: Console, comparison: Comparison) -> None:

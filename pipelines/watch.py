@@ -19,7 +19,6 @@ from typing import Any
 
 import psutil
 from rich.console import Console
-from rich.table import Table
 
 from actors.types import ConfigError
 from pipelines import tables
@@ -79,7 +78,7 @@ def print_status(run: Where, console: Console, *, as_json: bool) -> None:
     tables.print_pairs(console, _lines(found))
     replicas = found.status.get("replicas", [])
     if found.at_work and replicas:
-        console.print("", _replicas(replicas), highlight=False)
+        console.print("", tables.replica_table(replicas), highlight=False)
     if found.state == "finished" and (summary := _summary(run)):
         console.print("")
         tables.print_run(console, summary, run)
@@ -190,19 +189,6 @@ def _meaning(found: Standing) -> str:
         "gone": "unfinished: the driver is gone; the same command continues",
     }
     return hints.get(found.state, found.state)
-
-
-def _replicas(replicas: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("replica", "state", "node"):
-        table.add_column(name)
-    for name in ("process", "load", "deaths"):
-        table.add_column(name, justify="right")
-    for replica in replicas:
-        cells = [f"{replica['model']}-{replica['number']}"]
-        cells += [str(replica[k] or "") for k in ("state", "node", "pid")]
-        table.add_row(*cells, str(replica["load"]), str(replica["deaths"]))
-    return table
 
 
 def _summary(run: Where) -> Summary | None:

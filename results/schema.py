@@ -33,7 +33,7 @@ OUTCOMES: tuple[Outcome, ...] = (
 )
 """Every candidate has exactly one; the counts always add up to the candidates graded."""
 
-ItemOutcome = Literal["ok", "too_long", "timed_out", "error"]
+ItemOutcome = Literal["ok", "too_long", "error"]
 """`ok`: all candidates were drawn and graded. Else `error` says why, and there are none."""
 
 

@@ -106,6 +106,21 @@ class Store:
             raise
         return store
 
+    @classmethod
+    def join(cls, directory: Where, digest: str) -> Self:
+        """Commit beside the driver that holds the directory. A shard is committed once, whoever
+        does it, so nothing need be locked; checks and notes are the driver's.
+
+        Raises ResultsError where no run of that identity is.
+        """
+        place = open_directory(directory)
+        manifest = read_manifest(place)
+        if manifest.digest != digest:
+            raise ResultsError(
+                f"wanted the run of identity {digest} in {place}, got {manifest.digest}"
+            )
+        return cls(place, manifest, _Guest())
+
     def __enter__(self) -> Self:
         return self
 
@@ -224,6 +239,16 @@ class Store:
         aside = next(path for path in free if path.rpartition("/")[2] not in there)
         self.directory.move(name, aside)
         return f"shard {shard_id} was damaged ({damage}): kept as {aside}, to be drawn anew"
+
+
+class _Guest:
+    """The hold of one who writes under another's."""
+
+    def check(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
 
 
 def read_status(run_dir: Where) -> dict[str, Any] | None:

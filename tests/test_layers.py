@@ -41,6 +41,7 @@ MAY_IMPORT = {
             "base",
             "cli",
             "config",
+            "crew",
             "doctor",
             "drill",
             "execute",
@@ -53,6 +54,7 @@ MAY_IMPORT = {
             "remote",
             "rescore",
             "runner",
+            "sharded",
             "tables",
             "watch",
         )

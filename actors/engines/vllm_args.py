@@ -23,8 +23,8 @@ KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * MIB),
     "MALLOC_TRIM_THRESHOLD_": str(2048 * MIB),
 }
-"""Of glibc: what a step frees, its logits above all, stays with the process. Given back, it costs the
-next step thousands of page faults."""
+"""Of glibc: what a step frees, its logits above all, stays with the process. Given back, it costs
+the next step thousands of page faults."""
 GPU_SHARE = 0.85
 """Of a device's memory; a replica on a part of a device takes that part of it."""
 CPU_CONTEXT = 4096

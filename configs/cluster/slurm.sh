@@ -35,7 +35,7 @@ leave() {
   wait
 }
 trap leave EXIT
-trap 'stop; [[ -n $driver ]] || exit 143' TERM INT
+trap 'exit 143' TERM INT
 
 srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
   ray start --head --node-ip-address="$ip" --port="$port" --include-dashboard=false --block &
@@ -65,8 +65,12 @@ if ((${#nodes[@]} > 1)); then
   up "${#nodes[@]}"
 fi
 
+stopping=
+trap 'stopping=1; stop' TERM INT
 lilliput run "$@" cluster.address=auto &
 driver=$!
+# One that came while the driver had no name yet.
+[[ -z $stopping ]] || stop
 # A signal ends `wait`, not the driver: it is asked again until it has ended.
 code=0
 while kill -0 "$driver" 2>/dev/null; do

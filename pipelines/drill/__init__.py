@@ -92,7 +92,7 @@ def _drill(
         work = float(about["timing"][-1]["run_seconds"])
         _say(console, f"undisturbed: {about['num_items']} items in {work:.1f} s, {alone:.1f} s "
              "with its start and end")  # fmt: skip
-        runners = getattr(config.cluster, "runners", 0) > 0
+        runners = config.cluster.runners > 0
         plan = plan_kills(request.kills, request.seed, nodes=bool(nodes), runners=runners)
         _print_plan(console, plan, request.seed, work)
         attack = Attack(plan, work, cluster, nodes)

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -69,12 +68,7 @@ class LocalNodes:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def hosting(self, pids: Collection[int]) -> list[tuple[int, psutil.Process, list[int]]]:

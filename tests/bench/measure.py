@@ -72,6 +72,8 @@ class Result:
     def verdict(self) -> str:
         if self.ratio is None:
             return "skipped"
+        if self.at_least is None and self.at_most is None:
+            return "-"
         low = self.at_least is not None and self.ratio < self.at_least
         high = self.at_most is not None and self.ratio > self.at_most
         return "MISSED" if low or high else "ok"

@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.engines import environment
 from actors.engines.vllm import engine_args
+from actors.engines.vllm_args import KEEP_MEMORY
 from actors.generator import candidate_seed
 from actors.models import context_length, resolve
 from actors.types import Message
@@ -26,7 +27,7 @@ def main() -> None:
     """Generate everything once, after a small warm-up."""
     job = prepare(load(sys.argv[1], sys.argv[2:]))
     model = job.config.models[job.config.roles.generator]
-    unset = environment(model).items() - os.environ.items()
+    unset = environment(model).items() - KEEP_MEMORY.items() - os.environ.items()
     if unset:
         # Libraries read them as they load, and a peer without them is slower and proves nothing.
         sys.exit(f"set these before Python starts: {dict(unset)}")

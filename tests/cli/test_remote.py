@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,15 +140,18 @@ def free_ports(num: int) -> list[int]:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A head without CPUs and a node with the resource `far`; yields the dashboard's address."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+    """A head without CPUs and a node with the resource `far`; yields the addresses of the dashboard
+    and of what Prometheus reads of the head."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     # The head runs `python`.
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    port, dashboard, client = free_ports(3)
+    # Ray tells its meters when they are told, instead of every ten seconds.
+    monkeypatch.setenv("RAY_metrics_report_interval_ms", "500")
+    port, dashboard, client, meters = free_ports(4)
     # An agent that finds its usual port taken, by the other node's or by one that outlives a killed
     # driver of an earlier test, never takes a job.
     agent = "--dashboard-agent-listen-port=0"
@@ -157,6 +161,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         head = [
             *(RAY, "start", "--head", f"--port={port}", "--num-cpus=0", f"--temp-dir={home}"),
             *("--include-dashboard=true", f"--dashboard-port={dashboard}"),
+            f"--metrics-export-port={meters}",
             *(f"--ray-client-server-port={client}", *common),
         ]
         processes = [start(head, Path(home, "head.log"))]
@@ -165,9 +170,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             node = [RAY, "start", f"--address={found}", "--num-cpus=1", *common]
             processes.append(start([*node, '--resources={"far": 1}'], Path(home, "node.log")))
             written(processes[1], Path(home, "node.log"), "Ray runtime started")
-            yield f"http://127.0.0.1:{dashboard}"
+            yield f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{meters}/metrics"
         finally:
             end(processes)
+
+
+def metered(address: str, *, model: str) -> set[str]:
+    """Names of the series of a model that Prometheus would read there."""
+    with urllib.request.urlopen(address) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.partition("{")[0] for line in lines if f'model="{model}"' in line}
 
 
 def start(command: list[str], log: Path) -> "subprocess.Popen[str]":
@@ -196,16 +208,19 @@ def end(processes: "list[subprocess.Popen[str]]") -> None:
 
 
 def test_a_submitted_run_works_on_the_cluster_and_can_be_stopped(
-    cluster: str, inputs: Path, tools: Any
+    cluster: tuple[str, str], inputs: Path, tools: Any
 ) -> None:
     run = inputs / "elsewhere"
-    there = ("--submit", cluster, "--output", str(run), "--json")
+    address, meters = cluster
+    there = ("--submit", address, "--output", str(run), "--json")
     refused = tools.finished(inputs, "run", "sums.yaml", "models.small.resources.near=1", *there)
     assert refused.returncode == 2, refused.stderr
     assert "1 near" in refused.stderr
     far = "models.small.resources.far=1"
     with ended(tools.started(inputs, "run", "sums.yaml", *SLOW, far, *there)) as process:
         until(process, lambda: bool(shards(run)))
+        shown = "ray_lilliput_requests_total", "ray_lilliput_tokens_total", "ray_lilliput_queue"
+        until(process, lambda: set(shown) <= metered(meters, model="small"))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, stderr

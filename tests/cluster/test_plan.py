@@ -1,10 +1,12 @@
 """What fits where, and what is said when it doesn't."""
 
+from itertools import chain, islice
+
 import pytest
 
 from actors.config import ModelConfig, Replicas, parse
 from actors.types import ConfigError
-from cluster.plan import Node, bundles, fits, largest_first, place
+from cluster.plan import Node, Share, bundles, check_shares, fits, largest_first, place
 from cluster.scaling import IDLE, Scaling
 
 GIB = 2**30
@@ -132,3 +134,23 @@ def test_a_pool_shrinks_to_its_least_when_it_is_idle() -> None:
     assert not scaling.shrinks(num=3, waiting=False, longest_idle=IDLE - 1)
     assert not scaling.shrinks(num=3, waiting=True, longest_idle=IDLE + 1)
     assert not scaling.shrinks(num=2, waiting=False, longest_idle=IDLE + 1)
+
+
+@pytest.mark.parametrize("num", [1, 2, 3, 5])
+def test_shares_part_a_pool_without_a_rest(num: int) -> None:
+    shares = [Share(index, num) for index in range(num)]
+    numbers = [list(islice(share.numbers(), share.of(5))) for share in shares]
+    assert sorted(chain(*numbers)) == [0, 1, 2, 3, 4]
+    assert max(map(len, numbers)) - min(map(len, numbers)) <= 1
+
+
+def test_a_share_of_a_pool_that_grows_grows_by_its_share() -> None:
+    bounds = [Share(index, 2).bounds(Replicas(min=2, max=5)) for index in range(2)]
+    assert [(each.min, each.max) for each in bounds] == [(1, 3), (1, 2)]
+    assert Share(1, 2).bounds(Replicas()).max is None
+
+
+def test_a_model_with_fewer_replicas_than_runners_is_refused() -> None:
+    check_shares({"small": 2, "judge": 2}, 2)
+    with pytest.raises(ConfigError, match=r"each of 2 runners .* models\.judge gets 1"):
+        check_shares({"small": 2, "judge": 1}, 2)

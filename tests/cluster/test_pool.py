@@ -388,3 +388,33 @@ def test_a_start_is_tried_twice_and_then_fails_with_the_end_of_the_engines_log(d
         asyncio.run(main())
     assert "'small' died while it started: killed by signal 9" in str(error.value)
     assert str(error.value).endswith("out of memory")
+
+
+def test_each_asks_every_healthy_replica_and_leaves_out_the_dead_and_the_stuck() -> None:
+    def die(_: Any) -> Any:
+        raise ReplicaDied("gone")
+
+    async def stick(_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        scripts = [lambda i: i * 2, die, stick, lambda i: i * 3]
+        pool, _ = await started(scripts, replicas=4)
+        assert await pool.each("work", 5, seconds=0.01) == {0: 10, 3: 15}
+        await pool.stop()
+
+    asyncio.run(main())
+
+
+def test_the_last_replica_given_up_ends_the_pool_with_what_it_wrote_last() -> None:
+    def die(_: Any) -> Any:
+        raise ReplicaDied("killed by signal 9")
+
+    async def main() -> None:
+        pool, _ = await started(die, max_restarts=0)
+        with pytest.raises(EngineError) as error:
+            await pool.call("work", 1)
+        assert "a replica died: killed by signal 9; it was the last one" in str(error.value)
+        assert str(error.value).endswith("out of memory")
+
+    asyncio.run(main())

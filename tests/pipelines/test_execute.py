@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -31,14 +30,15 @@ CHAT = Preview(
 )
 
 
-class ScriptedModel:
+class ScriptedCrew:
     """Shows the same preview for any item, or raises."""
 
     def __init__(self, outcome):
         self.outcome = outcome
         self.asked = []
 
-    async def preview(self, item):
+    async def preview(self, model, item):
+        assert model == "small"
         self.asked.append(item.id)
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -48,14 +48,13 @@ class ScriptedModel:
 def noted(tmp_path, outcome):
     """What is printed, and what run.json then says of the prompts."""
     job = prepare(override(CONFIG, ()))
-    model = ScriptedModel(outcome)
+    crew = ScriptedCrew(outcome)
     page = io.StringIO()
     console = Console(file=page, width=40)
     manifest = Manifest(identity={"seed": 0}, about={"prompts": {"old": {"num_bos": 0}}})
     with Store.open(tmp_path / "run", manifest) as store:
-        fleet = SimpleNamespace(models={"small": model})
-        asyncio.run(live._note_prompt(job, store, fleet, console))
-    assert model.asked == [next(job.task.items()).id]
+        asyncio.run(live._note_prompt(job, store, crew, console))
+    assert crew.asked == [next(job.task.items()).id]
     about = json.loads((tmp_path / "run" / "run.json").read_text())["about"]
     return page.getvalue(), about["prompts"]
 
@@ -103,3 +102,16 @@ def test_the_plan_counts_prompt_tokens_once_and_once_per_request():
     assert total > 5 * 20
     assert f"{total:,} over all items ({total / 5:,.1f} each" in with_greedy
     assert with_greedy.endswith(f"; times 4 requests per item: {4 * total:,}")
+
+
+def test_fresh_runs_of_lists_share_a_new_place_that_output_names_again(tmp_path) -> None:
+    jobs = [
+        prepare(override({**CONFIG, "name": f"tiny/{name}", "output": str(tmp_path)}, ()))
+        for name in ("a", "b")
+    ]
+    (tmp_path / "tiny" / "a").mkdir(parents=True)
+    where, directories = execute.run_directories(jobs, None, fresh=True)
+    assert where == f"{tmp_path}/tiny-2"
+    assert list(map(str, directories)) == [f"{where}/a", f"{where}/b"]
+    assert execute.run_directories(jobs, where) == (where, directories)
+    assert execute.run_directories(jobs[:1], None)[0] == f"{tmp_path}/tiny/a"

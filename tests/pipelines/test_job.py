@@ -12,7 +12,7 @@ from actors.config import StrictConfig
 from actors.types import ConfigError, Item
 from pipelines import base
 from pipelines.config import override
-from pipelines.job import PLACEMENT, Job, bind, prepare, regrading
+from pipelines.job import Job, bind, prepare, regrading
 
 PLAIN: dict[str, Any] = {
     "name": "tiny",
@@ -77,11 +77,6 @@ def test_shards_grow_with_the_task_from_16_to_1024_items(num_items: int, size: i
 )
 def test_shard_ids_do_not_depend_on_where_and_how_fast(change: str) -> None:
     assert shard_ids(change) == shard_ids()
-
-
-def test_every_placement_field_of_a_model_is_known_to_the_config() -> None:
-    fields = set(override(PLAIN, []).models["small"].model_dump())
-    assert set(PLACEMENT) <= fields
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Who works a run off: this process on a fleet of its own, or runners elsewhere.
+
+cluster.runners: 0   OwnFleet           items flow through this process
+cluster.runners: N   sharded.Runners    shards go to N runners; this process keeps count
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from actors.types import Item, Preview
+from cluster import Fleet, launch, launch_runners
+from cluster.slots import ReplicaState
+from pipelines import runner
+from pipelines.job import Job
+from pipelines.progress import Progress
+from pipelines.sharded import Runners, ShardRunner, errand
+from results.store import Store
+
+
+class Crew(Protocol):
+    """What a driver does with whoever works."""
+
+    @property
+    def restarts(self) -> int: ...
+
+    @property
+    def busy_seconds(self) -> Mapping[str, float]:
+        """By model: of all its replicas together, while they held calls."""
+        ...
+
+    def replicas(self) -> Sequence[ReplicaState]: ...
+
+    def infos(self) -> Sequence[Mapping[str, Any]]:
+        """Of every replica that was healthy: its model, node, device, context, seconds to load."""
+        ...
+
+    async def look(self) -> None:
+        """Bring all of the above up to date."""
+        ...
+
+    async def preview(self, model: str, item: Item) -> Preview | None:
+        """See `roles.Model.preview`."""
+        ...
+
+    async def run(self, job: Job, store: Store, progress: Progress, stop: asyncio.Event) -> bool:
+        """See `runner.run`."""
+        ...
+
+
+class OwnFleet:
+    """A fleet that this process feeds."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    @property
+    def restarts(self) -> int:
+        return sum(pool.restarts for pool in self._fleet.pools.values())
+
+    @property
+    def busy_seconds(self) -> Mapping[str, float]:
+        return {name: pool.busy_seconds for name, pool in self._fleet.pools.items()}
+
+    def replicas(self) -> Sequence[ReplicaState]:
+        return [state for pool in self._fleet.pools.values() for state in pool.replicas()]
+
+    def infos(self) -> Sequence[Mapping[str, Any]]:
+        return self._fleet.replicas()
+
+    async def look(self) -> None:
+        """All of it is known here at any time."""
+
+    async def preview(self, model: str, item: Item) -> Preview | None:
+        return await self._fleet.models[model].preview(item)
+
+    async def run(self, job: Job, store: Store, progress: Progress, stop: asyncio.Event) -> bool:
+        return await runner.run(job, store, self._fleet, progress, stop)
+
+
+@asynccontextmanager
+async def assemble(runs: Sequence[tuple[Job, Store]]) -> AsyncIterator[Crew]:
+    """Start what the config of these runs asks for; end it at the end. Of a fleet that several runs
+    share the engines' logs are with the first.
+
+    Raises as `launch` and `launch_runners` do.
+    """
+    (job, store), *_ = runs
+    cluster, models = job.config.cluster, job.config.models
+    if not cluster.runners:
+        async with launch(cluster, models, logs=store.logs) as fleet:
+            yield OwnFleet(fleet)
+        return
+    errands = tuple(errand(job, store.directory) for job, store in runs)
+    async with launch_runners(cluster, models, ShardRunner, errands, logs=store.logs) as launched:
+        yield Runners(*launched)
