@@ -55,12 +55,21 @@ def disturbed(
     *commands: str,
     changes: Sequence[str] = (),
 ) -> "subprocess.CompletedProcess[str]":
-    """A run during which the cluster is told these commands, each after one more shard."""
+    """A run during which the cluster is told these commands, each after one more shard; `up N` is
+    no command, but waits for so many healthy replicas."""
     run = inputs / "runs" / "sums"
     where = f"cluster={{address: '{nodes.address}'}}"
     fleet = f"models.small.replicas={replicas}"
     process = tools.started(inputs, "run", "sums.yaml", *SLOW, where, fleet, *changes)
+
+    def num_up() -> int:
+        states = tools.read_json(run / "status.json")["replicas"]
+        return sum(state["state"] == "up" for state in states)
+
     for command in commands:
+        if command.startswith("up "):
+            tools.until(process, lambda wanted=int(command[3:]): num_up() == wanted)
+            continue
         before = len(list(run.glob("records/*.arrow")))
         tools.until(process, lambda before=before: len(list(run.glob("records/*.arrow"))) > before)
         nodes.tell(command)
@@ -82,8 +91,9 @@ def test_a_killed_node_costs_its_replica_and_a_new_node_takes_its_place(
 def test_a_pool_grows_onto_a_new_node_leaves_a_drained_one_and_outlives_a_paused_head(
     tools: Any, inputs: Path, base: tuple[Path, Any], nodes: Nodes
 ) -> None:
-    slower = ("models.small.fake.latency=2",)
-    done = disturbed(tools, inputs, nodes, "auto", "add", "pause 2", "drain 1", changes=slower)
+    slower = ("models.small.fake.latency=3",)
+    steps = ("add", "up 3", "pause 2", "drain 1")
+    done = disturbed(tools, inputs, nodes, "auto", *steps, changes=slower)
     assert done.returncode == 0, done.stderr
     assert "its node is being drained" in done.stderr
     run = inputs / "runs" / "sums"
