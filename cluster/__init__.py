@@ -20,7 +20,7 @@ from cluster.logs import EngineLogs
 from cluster.plan import Node, Share, check_shares, fits, largest_first, place
 from cluster.pool import Pool
 from cluster.receipts import Receipt
-from cluster.slots import ActorSpec
+from cluster.slots import ActorSpec, ReplicaState
 
 __all__ = [
     "RUNNER",
@@ -59,7 +59,21 @@ class Fleet:
         found = [self.pools[receipt.model].vouch(receipt) for receipt in latest.values()]
         return all(await asyncio.gather(*found))
 
-    def replicas(self) -> list[dict[str, Any]]:
+    @property
+    def restarts(self) -> int:
+        """Replicas that were replaced."""
+        return sum(pool.restarts for pool in self.pools.values())
+
+    @property
+    def busy_seconds(self) -> dict[str, float]:
+        """By model: of all its replicas together, while they held calls."""
+        return {name: pool.busy_seconds for name, pool in self.pools.items()}
+
+    def replicas(self) -> list[ReplicaState]:
+        """How every place of every pool stands."""
+        return [state for pool in self.pools.values() for state in pool.replicas()]
+
+    def infos(self) -> list[dict[str, Any]]:
         """Of each healthy replica: its model, node, device, context and seconds to load."""
         return [
             {"model": name, **asdict(info)}

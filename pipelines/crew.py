@@ -57,17 +57,17 @@ class OwnFleet:
 
     @property
     def restarts(self) -> int:
-        return sum(pool.restarts for pool in self._fleet.pools.values())
+        return self._fleet.restarts
 
     @property
     def busy_seconds(self) -> Mapping[str, float]:
-        return {name: pool.busy_seconds for name, pool in self._fleet.pools.items()}
+        return self._fleet.busy_seconds
 
     def replicas(self) -> Sequence[ReplicaState]:
-        return [state for pool in self._fleet.pools.values() for state in pool.replicas()]
+        return self._fleet.replicas()
 
     def infos(self) -> Sequence[Mapping[str, Any]]:
-        return self._fleet.replicas()
+        return self._fleet.infos()
 
     async def look(self) -> None:
         """All of it is known here at any time."""

@@ -59,7 +59,7 @@ class Look:
     busy_seconds: Mapping[str, float] = field(default_factory=dict)
     """By model."""
     infos: tuple[Mapping[str, Any], ...] = ()
-    """See `Fleet.replicas`."""
+    """See `Fleet.infos`."""
 
 
 class ShardRunner:
@@ -135,14 +135,13 @@ class ShardRunner:
     async def look(self) -> Look:
         """How its fleet stands."""
         assert self._fleet is not None, "start() the runner first"
-        pools = self._fleet.pools
         return Look(
             number=self._number,
             life=self._life,
-            replicas=tuple(state for pool in pools.values() for state in pool.replicas()),
-            restarts=sum(pool.restarts for pool in pools.values()),
-            busy_seconds={name: pool.busy_seconds for name, pool in pools.items()},
-            infos=tuple(self._fleet.replicas()),
+            replicas=tuple(self._fleet.replicas()),
+            restarts=self._fleet.restarts,
+            busy_seconds=self._fleet.busy_seconds,
+            infos=tuple(self._fleet.infos()),
         )
 
     async def pulse(self) -> int:
