@@ -105,8 +105,12 @@ def ours(engine: str, dtype: str, path: Path) -> list[str]:
     return ["env", *settings, PYTHON, "-m", "tests.bench.choice_ours", engine, dtype, str(path)]
 
 
-def harness(engine: str, dtype: str, folder: Path) -> list[str]:
-    """The harness's command over the rows in `folder`; empty without a harness."""
+def harness(engine: str, dtype: str, folder: Path, *, tuned: bool = True) -> list[str]:
+    """The harness's command over the rows in `folder`; empty without a harness.
+
+    Tuned, it has the engine arguments and the environment that Lilliput gives the engine; else what
+    its users type.
+    """
     prefix = shlex.split(os.environ.get("LM_EVAL", ""))
     if not prefix and find_spec("lm_eval"):
         prefix = [PYTHON, "-m", "lm_eval"]
@@ -114,10 +118,12 @@ def harness(engine: str, dtype: str, folder: Path) -> list[str]:
         return []
     directory, model = bundled_path(MODEL.partition(":")[2]), config(engine, dtype)
     args: dict[str, Any] = {"pretrained": str(directory), "dtype": dtype}
-    if engine == "vllm":
+    settings = {"HF_HUB_OFFLINE": "1"}
+    if tuned:
+        settings |= environment(model)
+    if tuned and engine == "vllm":
         args = engine_args(model, directory, context_length(directory))
         args["pretrained"] = args.pop("model")
-    settings = environment(model) | {"HF_HUB_OFFLINE": "1"}
     return [
         *("env", *(f"{key}={value}" for key, value in settings.items())),
         *(*prefix, "--model", engine, "--batch_size", "32" if engine == "hf" else "auto"),
