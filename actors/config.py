@@ -214,6 +214,10 @@ class ModelConfig(Placement):
     """Passed through to the engine by its own names; a name that it doesn't have is refused
     before anything starts."""
     fake: FakeConfig = FakeConfig()
+    # Not strict: YAML has lists only.
+    known_pair: tuple[str, str, str] | None = Field(None, strict=False)
+    """Of a reward model: a question, a reply and a worse one, which it must tell apart before it
+    scores anything; None: a pair that any model of conversations must get right."""
 
 
 Scale = Literal["probability", "logprob", "sigmoid", "softmax"]
@@ -241,6 +245,23 @@ class VerdictPrompts(StrictConfig):
         return self
 
 
+class ProcessPrompts(StrictConfig):
+    """How a process reward model reads the steps of a solution."""
+
+    form: Literal["turns", "tags"] = "turns"
+    """`turns`: a turn for each step; `tags`: one text, with a tag after each step."""
+    separator: str | None = Field("\n\n", min_length=1)
+    """What stands between the steps of a candidate; None: it is one step."""
+    aggregate: Literal["min", "product", "last", "mean"] = "last"
+    """What makes one score of the steps'."""
+    good: str = "+"
+    """`turns`: the label that earlier steps are given."""
+    tag: str = "\u043a\u0438"
+    """`tags`: the step tag; as published, two Cyrillic letters."""
+    between: str = "\n"
+    """`tags`: what stands between a tag and the next step."""
+
+
 class ScorerConfig(StrictConfig):
     """One scorer. In YAML a bare name stands for `{kind: name}`."""
 
@@ -255,10 +276,16 @@ class ScorerConfig(StrictConfig):
     scale: Scale | None = None
     """How its scores become the positive weights of `weighted:NAME`; None: the kind's own way."""
     prompt: str | None = None
-    """`p_true`: replaces the default; `{question}` and `{answer}` are filled in."""
+    """`p_true`: replaces the default; `{question}` and `{answer}` are filled in. `pairwise`:
+    `{context}`, `{a}` and `{b}`."""
     # Not strict: below a `before` validator pydantic leaves JSON mode, and YAML has lists only.
-    labels: tuple[str, str] = Field(("Yes", "No"), strict=False)
-    """`p_true`: the label for right and the one for wrong, one token each."""
+    labels: tuple[str, str] | None = Field(None, strict=False)
+    """One token each. `p_true`: right and wrong (Yes, No); `pairwise`: the first is better and the
+    second is (A, B); `process`: a good step and a bad one (+, -)."""
+    tournament: Literal["full", "knockout"] = "full"
+    """`pairwise`: every pair, or the best so far against the next."""
+    process: ProcessPrompts = ProcessPrompts()
+    """`process`: what is a step, and how it is asked about."""
     discriminator: str | None = None
     """`consensus`: the hosted model that judges; None: `model`, the same weights."""
     verdicts: VerdictPrompts = VerdictPrompts()

@@ -46,11 +46,11 @@ async def ask(
     if "correct" in reads:
         found["correct"] = await _follow(likelihood, messages, texts)
     if "incorrect" in reads:
-        asking = _filled(prompts.incorrect, head=head, cue=cue)
+        asking = filled(prompts.incorrect, head=head, cue=cue)
         found["incorrect"] = await _follow(likelihood, _ending(messages, asking), texts)
     if "verdict" in reads:
         judged = [
-            tuple(_ending(messages, _filled(prompts.discriminator, head=head, cue=cue, answer=t)))
+            tuple(_ending(messages, filled(prompts.discriminator, head=head, cue=cue, answer=t)))
             for t in quoted or texts
         ]
         twice = [prompt for prompt in judged for _ in prompts.labels]
@@ -75,6 +75,8 @@ def _split(prompt: str) -> tuple[str, str]:
     return prompt[: found.start()], found[0].rstrip()
 
 
-def _filled(template: str, **values: str) -> str:
-    """str.replace and not str.format: questions hold braces; one pass, since so may values."""
+def filled(template: str, **values: str) -> str:
+    """A template with values in place of their names in braces. Not str.format: questions hold
+    braces; in one pass, since so may values.
+    """
     return re.sub(rf"\{{({'|'.join(values)})\}}", lambda match: values[match[1]], template)

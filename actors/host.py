@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from actors.config import ModelConfig, Sampling
 from actors.engines import build
-from actors.engines.base import PROBE, Engine, EngineRequest, ScoreRequest
+from actors.engines.base import PROBE, Engine, EngineRequest, RewardEngine, ScoreRequest
 from actors.rendering import Renderer
 from actors.roles import LabelLogprobs
 from actors.types import (
@@ -30,6 +30,7 @@ from actors.types import (
     LilliputError,
     Message,
     Preview,
+    Reward,
 )
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ PROBES = (
     "Count on: 1, 2, 3, 4, 5, 6,",
     "Is water wet? Answer yes or no.",
 )
+REPLY = Message(role="assistant", content="Yes.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class HostInfo:
     """From the process's first step to a loaded engine that has answered once."""
     probe: tuple[float, ...]
     """See `Host.probe`."""
+    parts: tuple[str, ...] = ()
+    """Of a reward model: names of `Reward.parts`."""
 
 
 class Host:
@@ -66,7 +70,7 @@ class Host:
         self._number = number
         self._config = config
         self._life = life
-        self._engine: Engine | None = None
+        self._engine: Engine | RewardEngine | None = None
 
     def __repr__(self) -> str:
         """Of this replica; Ray names its log lines by it."""
@@ -85,6 +89,10 @@ class Host:
             Exception
         ) as error:  # Anything at all may come out of an engine's start; it must leave as text.
             raise EngineError(f"model {self._name!r} did not start: {_one_line(error)}") from None
+        if not isinstance(self._engine, Engine):
+            from actors.reward_models.trust import trusted
+
+            await self._guard(trusted(self._engine, self._config))
         # The first answer is slow, and belongs to the start.
         probe = await self.probe()
         return HostInfo(
@@ -94,12 +102,17 @@ class Host:
             context=self._engine.context,
             seconds=time.monotonic() - begin,
             probe=probe,
+            parts=self._engine.parts if isinstance(self._engine, RewardEngine) else (),
         )
 
     async def probe(self) -> tuple[float, ...]:
-        """Log-probability of the first token that greedy decoding gives to each of PROBES: the same
-        on every replica that hosts the same weights. Empty where an engine has none to give.
+        """Log-probability of the first token that greedy decoding gives to each of PROBES, and of a
+        reward model its scores of fixed replies to them: the same on every replica that hosts the
+        same weights. Empty where an engine has none to give.
         """
+        if not isinstance(self._engine, Engine):
+            scored = [(Message(role="user", content=text), REPLY) for text in PROBES]
+            return tuple(reward.value for reward in await self.rewards(scored) if reward)
         engine = self._loaded()
         messages = [(Message(role="user", content=text),) for text in PROBES]
         rendered = [tuple(engine.prompts.render(turns)) for turns in messages]
@@ -188,11 +201,22 @@ class Host:
             )
         return found
 
+    async def rewards(self, conversations: Sequence[tuple[Message, ...]]) -> list[Reward | None]:
+        """See `roles.Model.rewards`."""
+        engine = self._engine
+        assert isinstance(engine, RewardEngine), "needs() lets no other engine pass"
+        rendered = [engine.prompts.conversation(messages) for messages in conversations]
+        # One reply that is too long must not cost the item its other candidates.
+        fitting = [ids for ids in rendered if len(ids) <= engine.context]
+        rows = iter(await self._guard(engine.rewards(fitting)) if fitting else [])
+        return [next(rows) if len(ids) <= engine.context else None for ids in rendered]
+
     async def pulse(self) -> int:
         """Grows while the engine works; whoever sees it stand still while calls are under way knows
         that the engine is stuck.
         """
-        return self._loaded().num_steps
+        assert self._engine is not None, "start() the host first"
+        return self._engine.num_steps
 
     async def stop(self) -> None:
         """Close the engine."""
@@ -201,8 +225,10 @@ class Host:
             self._engine = None
 
     def _loaded(self) -> Engine:
-        assert self._engine is not None, "start() the host first"
-        return self._engine
+        engine = self._engine
+        assert engine is not None, "start() the host first"
+        assert isinstance(engine, Engine), "needs() lets no reward model pass"
+        return engine
 
     def _check_length(self, num_tokens: int) -> None:
         context = self._loaded().context

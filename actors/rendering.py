@@ -104,6 +104,19 @@ class Renderer:
         self._audit(text, ids)
         return ids
 
+    def conversation(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of a whole conversation, as a reward model reads it. [T]
+
+        With a template: as it says, to the end of the last turn. Without: the contents joined by
+        blank lines, then the end token where there is one. Raises ConfigError as `render`.
+        """
+        contents, spelled = self._special.hide([message.content for message in messages])
+        text = self._fill(messages, contents, is_finished=True)
+        ids = self._prompt_ids(text, spelled)
+        self._audit(text, ids)
+        end = self._tokenizer.eos_token_id
+        return ids if self._template or end is None else [*ids, end]
+
     def opening(self, ids: Sequence[int]) -> str:
         """The tag of a thought that the prompt opens at its end, white space after it included.
 
@@ -205,8 +218,12 @@ class Renderer:
         contents, spelled = self._special.hide([message.content for message in messages])
         return self._fill(messages, contents), spelled
 
-    def _fill(self, messages: Sequence[Message], contents: Sequence[str]) -> str:
-        """The prompt's text with these contents in place of the messages' own."""
+    def _fill(
+        self, messages: Sequence[Message], contents: Sequence[str], *, is_finished: bool = False
+    ) -> str:
+        """The prompt's text with these contents in place of the messages' own. It goes on to where
+        a reply begins, but for a finished conversation.
+        """
         if not self._template:
             return "\n\n".join(contents)
         from jinja2 import TemplateError
@@ -217,7 +234,10 @@ class Renderer:
         ]
         try:
             text = self._tokenizer.apply_chat_template(
-                turns, chat_template=self._template, add_generation_prompt=True, tokenize=False
+                turns,
+                chat_template=self._template,
+                add_generation_prompt=not is_finished,
+                tokenize=False,
             )
         except TemplateError as error:
             raise ConfigError(

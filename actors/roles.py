@@ -1,6 +1,6 @@
 """The capabilities that pipelines ask for. They say what, never where.
 
-Model      hosted weights: generate, log-probabilities of labels   cluster.pool, test fakes
+Model      hosted weights: generate, log-probabilities, rewards   cluster.hosted, test fakes
 Generator  item -> candidates                                      actors.generator
 Scorer     item, candidates -> one score each                      actors.scorers
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from actors.config import Sampling
-from actors.types import Candidate, Completion, Continuation, Item, Message, Preview, Score
+from actors.types import Candidate, Completion, Continuation, Item, Message, Preview, Reward, Score
 
 LabelLogprobs = tuple[tuple[float, ...] | None, int]
 """Log-probability of each label, and the prompt's tokens; None and 0 where it is too long."""
@@ -51,6 +51,14 @@ class Model(Protocol):
 
         Raises ConfigError (an empty continuation, an engine without weights), ItemError,
         EngineError.
+        """
+        ...
+
+    async def rewards(self, conversations: Sequence[tuple[Message, ...]]) -> list[Reward | None]:
+        """What a reward model says of the last turn of each conversation. None: too long.
+
+        Conversations that begin alike are read once, within a call and across calls. Raises
+        ItemError (nothing there that it can score), EngineError.
         """
         ...
 

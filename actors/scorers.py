@@ -1,18 +1,26 @@
-"""Scorers that need no weights of their own.
+"""Scorers by name.
 
 mean_logprob     how likely the model found its own text, per token
 self_certainty   how far each next-token distribution was from flat
 p_true           the hosted weights, asked whether the answer is right
 recorded         a score that came with a replayed candidate
+reward           a hosted reward model                  (actors.reward_models, as are the next)
+pairwise         a preference model, by its labels
+process          a model of steps, by its labels
 consensus        what the rankers of the Consensus Game read
 """
 
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from actors import consensus
-from actors.config import Scale, ScorerConfig
+from actors.config import ModelConfig, Scale, ScorerConfig
+from actors.engines import ENGINES
+from actors.reward_models.pairwise import Preferred
+from actors.reward_models.pointwise import Rewarded
+from actors.reward_models.process import Stepwise
 from actors.roles import Model, Scorer
 from actors.types import Candidate, ConfigError, Continuation, Item, Message, Score
 
@@ -22,6 +30,7 @@ P_TRUE_PROMPT = (
 )
 """After Kadavath et al. 2022 (2207.05221, section 3.2): the model judges its own sample, one at
 a time."""
+LABELS = ("Yes", "No")
 
 
 class MeanLogprob:
@@ -72,7 +81,7 @@ class PTrue:
         assert model is not None, "check_scorer lets no p_true pass without a model"
         self._model = model
         self._prompt = config.prompt or P_TRUE_PROMPT
-        self._labels = config.labels
+        self._labels = config.labels or LABELS
 
     async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
         """One call for all candidates of the item: they share the question's prefill."""
@@ -156,6 +165,10 @@ class ScorerSpec:
     summary: str
     needs: tuple[str, ...] = ()
     """Fields of ScorerConfig that must be set."""
+    asks: Literal["text", "reward"] = "text"
+    """What its model must serve (`EngineSpec.serves`)."""
+    is_relative: bool = False
+    """Its scores depend on which candidates were compared."""
 
 
 SCORERS: Mapping[str, ScorerSpec] = {
@@ -179,6 +192,26 @@ SCORERS: Mapping[str, ScorerSpec] = {
         needs=("field",),
         summary="a score that came with a replayed candidate",
     ),
+    "reward": ScorerSpec(
+        make=Rewarded,
+        scale="softmax",
+        summary="a hosted reward model: ArmoRM, or sequence classification",
+        needs=("model",),
+        asks="reward",
+    ),
+    "pairwise": ScorerSpec(
+        make=Preferred,
+        scale="probability",
+        summary="a preference model that is shown two candidates at a time, in both orders",
+        needs=("model",),
+        is_relative=True,
+    ),
+    "process": ScorerSpec(
+        make=Stepwise,
+        scale="probability",
+        summary="a process reward model: one score for each step of the candidate",
+        needs=("model",),
+    ),
     "consensus": ScorerSpec(
         make=Consensus,
         scale="logprob",
@@ -188,7 +221,7 @@ SCORERS: Mapping[str, ScorerSpec] = {
 }
 
 
-def check_scorer(name: str, config: ScorerConfig, models: Container[str]) -> None:
+def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConfig]) -> None:
     """Refuse a scorer that can't work. Raises ConfigError for kind, model and field."""
     where = f"roles.scorers.{name}"
     if config.kind not in SCORERS:
@@ -196,6 +229,7 @@ def check_scorer(name: str, config: ScorerConfig, models: Container[str]) -> Non
     for named in filter(None, (config.model, config.discriminator)):
         if named not in models:
             raise ConfigError(f"{where}: there is no model {named!r} under models")
+        check_serves(where, named, models[named], SCORERS[config.kind].asks)
     if config.discriminator is not None and config.kind != "consensus":
         raise ConfigError(f"{where}: discriminator is for kind 'consensus', not {config.kind!r}")
     for key in SCORERS[config.kind].needs:
@@ -203,9 +237,21 @@ def check_scorer(name: str, config: ScorerConfig, models: Container[str]) -> Non
             raise ConfigError(f"{where}: kind {config.kind!r} needs {key}")
 
 
+def check_serves(
+    where: str, name: str, model: ModelConfig, asks: Literal["text", "reward"]
+) -> None:
+    """Refuse a model that can't do what is asked of it there. Raises ConfigError."""
+    if asks not in ENGINES[model.engine].serves:
+        able = [engine for engine, spec in ENGINES.items() if asks in spec.serves]
+        wanted = "a reward model" if asks == "reward" else "a model that generates"
+        raise ConfigError(
+            f"{where}: wanted {wanted} (engine {' or '.join(able)}), and model {name!r} has engine "
+            f"{model.engine!r}"
+        )
+
+
 def make_scorer(name: str, config: ScorerConfig, models: Mapping[str, Model]) -> Scorer:
-    """Build the scorer that the config calls `name`. Raises ConfigError as `check_scorer` does."""
-    check_scorer(name, config, models)
+    """Build the scorer that the config calls `name`, which `check_scorer` has let pass."""
     model = None if config.model is None else models[config.model]
     if config.discriminator is not None:
         return Consensus(config, model, models[config.discriminator])

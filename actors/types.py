@@ -196,3 +196,15 @@ class Score:
     """Prompt tokens read to make this score: its compute cost."""
     tokens: int = 0
     """Tokens generated to make this score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What a reward model says of one conversation: `Reward(value=-1.37, tokens=212)`."""
+
+    value: float
+    """The score, raw: only differences between replies to one prompt mean something."""
+    parts: tuple[float, ...] = ()
+    """What it is made of, in the order of the names that the model gives (`HostInfo.parts`)."""
+    tokens: int = 0
+    """Of the whole conversation."""

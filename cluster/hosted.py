@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from actors.config import Sampling
 from actors.roles import LabelLogprobs
-from actors.types import Completion, Continuation, Item, Message, Preview
+from actors.types import Completion, Continuation, Item, Message, Preview, Reward
 from cluster.pool import Pool
 
 
@@ -43,6 +43,13 @@ class PooledModel:
             "continuation_logprobs", tuple(prompts), tuple(continuations), weight=len(prompts)
         )
         return rows
+
+    async def rewards(self, conversations: Sequence[tuple[Message, ...]]) -> list[Reward | None]:
+        """See `roles.Model.rewards`."""
+        found: list[Reward | None] = await self._pool.call(
+            "rewards", tuple(conversations), weight=len(conversations)
+        )
+        return found
 
     async def preview(self, item: Item) -> Preview | None:
         """See `roles.Model.preview`."""

@@ -8,7 +8,8 @@ A method is a module with these, in this order:
     prompt(item)                                       the messages that `solve` sends first
     sends(config)                                      how often it sends them
     requests(config, num_items)                        what it will ask for, in words
-    answers(pools, config, *, metrics, scales)         graded candidates of many items -> what is
+    answers(pools, config, *, metrics, scales, relative)
+                                                       graded candidates of many items -> what is
                                                        answered to each; pure, so it can be run
                                                        again later
 

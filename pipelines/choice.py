@@ -11,7 +11,7 @@ Sources: Jacob et al. 2023 (arXiv 2310.09139), the game and its prompts; Lin et 
 (arXiv 2109.07958), MC2.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -128,6 +128,7 @@ def answers(
     *,
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
+    relative: Collection[str] = (),
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, what every ranker chooses and the credit for it, then what the game was like:
 

@@ -17,7 +17,7 @@ from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
 from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
-from actors.scorers import SCORERS, check_scorer, make_scorer
+from actors.scorers import SCORERS, check_scorer, check_serves, make_scorer
 from actors.types import ConfigError, Item
 from pipelines import rank
 from pipelines.agreement import SCORER
@@ -60,6 +60,12 @@ class Job:
         """How each scorer's values become voting weights."""
         scorers = self.config.roles.scorers
         return {name: s.scale or SCORERS[s.kind].scale for name, s in scorers.items()}
+
+    @property
+    def relative(self) -> frozenset[str]:
+        """Scorers whose scores hold for all candidates of an item together only."""
+        scorers = self.config.roles.scorers
+        return frozenset(name for name, s in scorers.items() if SCORERS[s.kind].is_relative)
 
     @property
     def shard_size(self) -> int:
@@ -179,6 +185,9 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
             f"roles.discriminator: no model {roles.discriminator!r} under models; there are: "
             f"{there}"
         )
+    for role in ("generator", "discriminator"):
+        if (model := getattr(roles, role)) is not None:
+            check_serves(f"roles.{role}", model, config.models[model], "text")
     for name, scorer in roles.scorers.items():
         check_scorer(name, scorer, config.models)
         if scorer.model is not None and config.models[scorer.model].engine == "replay":

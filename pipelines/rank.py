@@ -20,7 +20,7 @@ Sources: best-of-N and greedy against sampling, Song et al. 2024 (2407.10457); m
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field, model_validator
@@ -117,18 +117,21 @@ def answers(
     *,
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
+    relative: Collection[str] = (),
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, every ranker's answer for every metric and draw size, from the same graded
     candidates.
 
-    `scales` says how each scorer's values become voting weights (`votes.positive_weights`). With a
+    `scales` says how each scorer's values become voting weights (`votes.positive_weights`). Scores
+    of `relative` scorers hold for all N draws together: what reads them has no k < N. With a
     candidate that has no verdict the methods that may use it have no answer: greedy for its own
     candidate, all the others for any draw.
     """
     read = {scorer_of(ranker) for ranker in config.rankers}
     judged = [name for name in READS if name in read]
+    whole = {*relative, *(READS.keys() - ANY_SIZE)}
     return [
-        _answers(candidates, config, metrics, {**scales, **SCALES})
+        _answers(candidates, config, metrics, {**scales, **SCALES}, whole)
         for candidates in agreed(pools, judged)
     ]
 
@@ -138,6 +141,7 @@ def _answers(
     config: Config,
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
+    whole: Collection[str],
 ) -> tuple[AnswerRecord, ...]:
     rows = [row for c in candidates if c.decoding == "greedy" for row in _greedy(c)]
     pool = [c for c in candidates if c.decoding == "sample"]
@@ -146,9 +150,8 @@ def _answers(
     for metric in metrics:
         for ranker in config.rankers:
             draws = _draws(pool, metric, ranker, scales)
-            # A game over fewer candidates would be another game.
-            of_all = scorer_of(ranker) in READS.keys() - ANY_SIZE
-            sizes = (len(pool),) if of_all else config.draw_sizes
+            # Over fewer candidates, a game or a tournament would be another one.
+            sizes = (len(pool),) if scorer_of(ranker) in whole else config.draw_sizes
             rows += _curve(ranker, metric, draws, pool, sizes)
     return tuple(rows)
 

@@ -53,6 +53,7 @@ def answered(job: Job, records: Iterable[Record]) -> list[Record]:
         job.method_config,
         metrics=job.task.metrics,
         scales=job.scales,
+        relative=job.relative,
     )
     for index, answers in zip(good, found, strict=True):
         records[index] = replace(records[index], answers=answers)

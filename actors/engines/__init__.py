@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from actors.config import ModelConfig
-from actors.engines.base import Engine
+from actors.engines.base import Engine, RewardEngine
 from actors.types import ConfigError
 
 
@@ -26,6 +26,8 @@ class EngineSpec:
     weights: bool
     """It loads a model directory and renders prompts with that directory's tokenizer."""
     summary: str
+    serves: frozenset[Literal["text", "reward"]] = frozenset({"text"})
+    """`text`: it generates and gives log-probabilities; `reward`: it scores conversations."""
     package: str | None = None
     """The import name without which it can't run."""
     install: str = ""
@@ -78,9 +80,17 @@ ENGINES: dict[str, EngineSpec] = {
         summary="transformers, batched by length: for machines without vLLM",
         known_args=_hf_args,
     ),
+    "reward": EngineSpec(
+        target="actors.engines.reward:HFRewardEngine",
+        weights=True,
+        serves=frozenset({"reward"}),
+        summary="reward models on transformers: ArmoRM and sequence classification",
+        known_args=_hf_args,
+    ),
     "fake": EngineSpec(
         target="actors.engines.fake:FakeEngine",
         weights=False,
+        serves=frozenset({"text", "reward"}),
         summary="seeded and scripted, with settable pace and faults: no model at all",
     ),
     "replay": EngineSpec(
@@ -134,7 +144,7 @@ def environment(config: ModelConfig) -> dict[str, str]:
     return shared | {"OMP_NUM_THREADS": str(max(1, int(config.cpus)))}
 
 
-def build(config: ModelConfig, *, life: int = 0) -> Engine:
+def build(config: ModelConfig, *, life: int = 0) -> Engine | RewardEngine:
     """Import and start a checked engine. Slow: weights load here. Raises ConfigError, or whatever
     the engine raises.
 
@@ -145,7 +155,7 @@ def build(config: ModelConfig, *, life: int = 0) -> Engine:
     module, _, name = spec.target.partition(":")
     cls: Any = getattr(importlib.import_module(module), name)
     if not spec.weights:
-        engine: Engine = cls(config, life=life)
+        engine: Engine | RewardEngine = cls(config, life=life)
         return engine
     from actors.models import resolve
     from actors.rendering import Renderer

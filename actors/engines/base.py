@@ -7,10 +7,10 @@ Many calls may be under way at once; an engine batches them as it can.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from actors.config import Sampling
-from actors.types import Completion, Message
+from actors.types import Completion, Message, Reward
 
 PROBE = "\x00probe"
 """Item id of the requests by which a host looks at its own engine."""
@@ -70,8 +70,9 @@ class Prompts(Protocol):
         ...
 
 
+@runtime_checkable
 class Engine(Protocol):
-    """What hosts the weights."""
+    """What hosts a language model."""
 
     prompts: Prompts
     context: int
@@ -113,4 +114,43 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Give back memory, threads and processes. Calls under way are dropped."""
+        ...
+
+
+@runtime_checkable
+class RewardEngine(Protocol):
+    """What hosts a reward model: token ids of whole conversations in, scores out."""
+
+    prompts: Any
+    """`Conversations`; with weights, a `rendering.Renderer`."""
+    context: int
+    """Tokens that a conversation may have."""
+    device: str
+    parts: tuple[str, ...]
+    """Names of `Reward.parts`."""
+
+    @property
+    def num_steps(self) -> int:
+        """See `Engine.num_steps`."""
+        ...
+
+    async def rewards(self, conversations: Sequence[Sequence[int]]) -> list[Reward]:
+        """The score of each conversation's last turn, whatever else is asked at the time. What
+        conversations begin with alike is computed once.
+
+        The caller has made sure that each fits into the context. Raises ItemError for one that
+        can't be scored.
+        """
+        ...
+
+    async def close(self) -> None:
+        """See `Engine.close`."""
+        ...
+
+
+class Conversations(Protocol):
+    """Turns finished conversations into token ids."""
+
+    def conversation(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of a conversation whose last turn is complete. [T]"""
         ...

@@ -96,15 +96,6 @@ class Decoder:
             )
             logits = output.logits[:, -1].float()
 
-    def label_logprobs(
-        self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]
-    ) -> list[tuple[float, ...]]:
-        """log P(label | prompt) over the whole vocabulary, nats. [prompt][label]"""
-        with torch.inference_mode():
-            logits, _ = self._forward(prompts, None)
-            logprobs = logits.log_softmax(dim=-1)[:, list(label_ids)]
-        return [tuple(row) for row in logprobs.tolist()]
-
     def _prefill(
         self, work: Sequence[tuple[EngineRequest, int]]
     ) -> tuple[list[_Row], torch.Tensor, torch.Tensor, DynamicCache]:

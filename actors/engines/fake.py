@@ -18,7 +18,7 @@ from dataclasses import replace
 from actors.config import ModelConfig
 from actors.engines.base import PROBE, EngineRequest, ScoreRequest
 from actors.machine import processor
-from actors.types import Completion, ConfigError, ItemError, Message
+from actors.types import Completion, ConfigError, ItemError, Message, Reward
 
 VOCABULARY = 50_000
 STEP = 0.1
@@ -37,6 +37,10 @@ class WordPrompts:
         """One id for each word of all messages, roles included."""
         words = [word for m in messages for word in (m.role, *m.content.split())]
         return [_hash(word) % VOCABULARY for word in words]
+
+    def conversation(self, messages: Sequence[Message]) -> list[int]:
+        """As `render`."""
+        return self.render(messages)
 
     def label_ids(self, labels: Sequence[str], messages: Sequence[Message]) -> list[int]:
         """One id for each label. Raises ConfigError for a label of several words."""
@@ -67,6 +71,7 @@ class FakeEngine:
 
     def __init__(self, config: ModelConfig, *, life: int = 0) -> None:
         self.prompts = WordPrompts()
+        self.parts: tuple[str, ...] = ("made-up",)
         self.context = config.fake.context
         self.device = processor()
         self.num_steps = 0
@@ -113,6 +118,17 @@ class FakeEngine:
                 -(_hash(r.ids[: t + 1]) % 8000) / 1000 - drift for t in range(r.start, len(r.ids))
             )
             for r in requests
+        ]
+
+    async def rewards(self, conversations: Sequence[Sequence[int]]) -> list[Reward]:
+        """Made-up scores from -4 to 4, each fixed by its conversation; the one part is the same."""
+        await self._fault(conversations[0] if conversations else ())
+        await self._wait(1)
+        drift = 5.0 if self._due(self._fake.faults.drift_after) else 0.0
+        values = [_hash("reward", *ids) % 8000 / 1000 - 4.0 - drift for ids in conversations]
+        return [
+            Reward(value=value, parts=(value,), tokens=len(ids))
+            for value, ids in zip(values, conversations, strict=True)
         ]
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ IN_FLIGHT = 16384
 BLOCK = 16
 """Tokens, about, that a request reads although they are in the cache: its last block."""
 
-LONG_PROMPT = 512
+LONG_PROMPT = 64
 """Tokens from which on a prompt is read first: a row of it is as large as the vocabulary."""
 
 

@@ -41,8 +41,8 @@ CLIP = 50.0
 """Nats below the sum at which the first normalisation stops. An anchor at 0 would stay there."""
 WIDE = 600.0
 """Nats within which exp() can neither overflow nor empty a whole row."""
-CHUNK = 8192
-"""Candidates played at once; what they need fits in a core's cache."""
+CHUNK = 1 << 16
+"""Candidates played at once: of fewer, threads would wait for the interpreter lock."""
 TINY = 1e-300
 """Stands for a 0 that is to be divided by, or whose logarithm is to be taken."""
 

@@ -118,7 +118,10 @@ def harness(engine: str, dtype: str, folder: Path, *, tuned: bool = True) -> lis
         return []
     directory, model = bundled_path(MODEL.partition(":")[2]), config(engine, dtype)
     args: dict[str, Any] = {"pretrained": str(directory), "dtype": dtype}
-    settings = {"HF_HUB_OFFLINE": "1"}
+    if engine == "vllm" and not tuned:
+        # Without these vLLM asks for nearly all of the machine's memory, and may not start.
+        args["max_model_len"] = 2048
+    settings = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     if tuned:
         settings |= environment(model)
     if tuned and engine == "vllm":

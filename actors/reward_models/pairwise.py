@@ -1,0 +1,118 @@
+"""Preference models: which of two replies is better, by the probability of a label.
+
+    p(a, b) = (P(A | a first) + 1 - P(A | b first)) / 2
+
+Both orders are asked, so that a liking for the first place cancels: p(a, b) + p(b, a) = 1, and
+equal replies are at 1/2. P(A | .) is the share of A in the two labels' probabilities.
+
+    full      every pair: N (N - 1) prompts; a candidate's score is its mean p against the others
+    knockout  the champion so far against the next: 2 (N - 1) prompts; only the champion is known
+
+Both hold for the candidates that were compared: among others the scores would be others.
+Source: Dong et al. 2024 (arXiv 2405.07863), pairwise preference model; Jiang et al. 2023
+(arXiv 2306.02561), both orders and full matrix.
+"""
+
+import math
+from collections.abc import Sequence
+
+from actors.config import ScorerConfig
+from actors.consensus import filled
+from actors.roles import Model
+from actors.types import Candidate, Item, Message, Score
+
+PROMPT = (
+    "Here are a conversation and two replies to it.\n\n[CONTEXT]\n{context}\n\n"
+    "[RESPONSE A]\n{a}\n\n[RESPONSE B]\n{b}\n\n"
+    "Which reply is better? Answer with {label_a} or {label_b} only."
+)
+LABELS = ("A", "B")
+
+Pair = tuple[int, int]
+
+
+class Preferred:
+    """See the module's docstring. Equal texts are one contestant. A candidate of which a
+    comparison doesn't fit into the context has no verdict.
+
+    Parts: of `full`, the mean p of each order, the candidate first and second.
+    """
+
+    def __init__(self, config: ScorerConfig, model: Model | None) -> None:
+        assert model is not None, "check_scorer lets no pairwise pass without a model"
+        self._model = model
+        self._labels = config.labels or LABELS
+        template = config.prompt or PROMPT
+        for name, label in zip(("{label_a}", "{label_b}"), self._labels, strict=True):
+            template = template.replace(name, label)
+        self._template = template
+        self._tournament = config.tournament
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """`full` is one call, `knockout` one for each bout."""
+        texts = list(dict.fromkeys(c.text for c in candidates))
+        if len(texts) < 2:
+            return [Score(value=0.5) for _ in candidates]
+        play = self._full if self._tournament == "full" else self._knockout
+        scores = dict(zip(texts, await play(item, texts), strict=True))
+        return [scores[c.text] for c in candidates]
+
+    async def _full(self, item: Item, texts: Sequence[str]) -> list[Score]:
+        num = len(texts)
+        pairs = [(i, j) for i in range(num) for j in range(num) if i != j]
+        asked = await self._first_wins(item, texts, pairs)
+        found = {pair: p for pair, (p, _) in zip(pairs, asked, strict=True)}
+        tokens = dict.fromkeys(range(num), 0)
+        for (i, _), (_, read) in zip(pairs, asked, strict=True):
+            tokens[i] += read
+        return [_standing(i, num, found, tokens[i]) for i in range(num)]
+
+    async def _knockout(self, item: Item, texts: Sequence[str]) -> list[Score]:
+        champion, rounds, tokens = 0, [0.0] * len(texts), [0] * len(texts)
+        for challenger in range(1, len(texts)):
+            pairs = [(champion, challenger), (challenger, champion)]
+            (first, read), (second, again) = await self._first_wins(item, texts, pairs)
+            tokens[challenger] += read + again
+            if first is None or second is None:
+                return [Score(value=None, prompt_tokens=num) for num in tokens]
+            # A tie keeps the champion.
+            if (first + 1.0 - second) / 2.0 < 0.5:
+                champion = challenger
+            rounds[champion] = float(challenger)
+        # What was beaten has no rank of its own; the last champion stands above all.
+        best = max(rounds[champion], 1.0)
+        return [
+            Score(value=best if i == champion else 0.0, prompt_tokens=tokens[i])
+            for i in range(len(texts))
+        ]
+
+    async def _first_wins(
+        self, item: Item, texts: Sequence[str], pairs: Sequence[Pair]
+    ) -> list[tuple[float | None, int]]:
+        """P(A) where the first of each pair is A, and the tokens read for it."""
+        context = "\n".join(f"<turn> {m.role}\n{m.content}" for m in item.messages)
+        prompts = [
+            (Message(role="user", content=self._fill(context, texts[i], texts[j])),)
+            for i, j in pairs
+        ]
+        rows = await self._model.label_logprobs(prompts, self._labels)
+        return [(None if row is None else share(*row), tokens) for row, tokens in rows]
+
+    def _fill(self, context: str, a: str, b: str) -> str:
+        return filled(self._template, context=context, a=a, b=b)
+
+
+def _standing(i: int, num: int, found: dict[Pair, float | None], tokens: int) -> Score:
+    first = [found[i, j] for j in range(num) if j != i]
+    second = [found[j, i] for j in range(num) if j != i]
+    known_first = [p for p in first if p is not None]
+    known_second = [1.0 - p for p in second if p is not None]
+    if len(known_first) < len(first) or len(known_second) < len(second):
+        return Score(value=None, prompt_tokens=tokens)
+    means = math.fsum(known_first) / len(first), math.fsum(known_second) / len(second)
+    return Score(value=sum(means) / 2.0, parts=means, prompt_tokens=tokens)
+
+
+def share(logprob_a: float, logprob_b: float) -> float:
+    """The first label's share of both probabilities."""
+    return 1.0 / (1.0 + math.exp(min(700.0, logprob_b - logprob_a)))

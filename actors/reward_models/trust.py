@@ -1,0 +1,146 @@
+"""The trust check: what must be true of a reward model before its first score counts.
+
+Each check stands for a way in which scores have been silently wrong elsewhere: padding or company
+that moves them, a second BOS, an end token that was cut off, weights that belong to another head.
+A check fails with what was wanted and what was got.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from actors.config import ModelConfig
+from actors.engines.base import RewardEngine
+from actors.rendering import Renderer
+from actors.types import ConfigError, Message
+
+NOISE = {"float32": 1e-3, "auto": 1e-3}
+"""How far two ways to compute one score may be apart, as a share of the scores' spread or, where
+that is more, of 1."""
+ROUGH_NOISE = 0.1
+"""The same in half precision."""
+
+PAIR = (
+    "What is the capital of France?",
+    "The capital of France is Paris.",
+    "qzx banana the the of of 7 7 7",
+)
+"""A question, a reply that any reward model must prefer, and one that it must not."""
+
+LONG = "Once upon a time there was a mill by the river, and in it lived a miller. " * 6
+TEXTS = (("Name a colour.", "Blue."), ("Tell me a story.", LONG), PAIR[:2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`Check(name="one BOS", passed=False, wanted="at most 1", got="2")`."""
+
+    name: str
+    passed: bool
+    wanted: str
+    got: str
+
+
+async def trusted(engine: RewardEngine, config: ModelConfig) -> None:
+    """Raises ConfigError at the first check that fails."""
+    for check in await examine(engine, config):
+        if not check.passed:
+            raise ConfigError(
+                f"the reward model in {config.path} failed its trust check {check.name!r}: wanted "
+                f"{check.wanted}, got {check.got}; nothing was scored"
+            )
+
+
+async def examine(engine: RewardEngine, config: ModelConfig) -> list[Check]:
+    """All checks, in order. Raises as `RewardEngine.rewards`."""
+    prompts = engine.prompts
+    found = [
+        *_rendering(prompts),
+        Check(
+            name="head",
+            passed=True,
+            wanted="raw scores, no activation",
+            got=f"one score of {len(engine.parts)} parts" if engine.parts else "one score",
+        ),
+    ]
+    tolerance = NOISE.get(config.dtype, ROUGH_NOISE) if not config.gpus else ROUGH_NOISE
+    found += await _company(_Scorer(engine), tolerance)
+    found.append(await _known_pair(_Scorer(engine), config.known_pair or PAIR))
+    return found
+
+
+class _Scorer:
+    """Scores questions and replies in calls of the size that is asked for."""
+
+    def __init__(self, engine: RewardEngine) -> None:
+        self._engine = engine
+
+    async def __call__(self, *texts: tuple[str, str]) -> list[float]:
+        ids = [self._engine.prompts.conversation(conversation(*text)) for text in texts]
+        return [reward.value for reward in await self._engine.rewards(ids)]
+
+
+def conversation(question: str, reply: str) -> tuple[Message, ...]:
+    """One turn of each."""
+    return (Message(role="user", content=question), Message(role="assistant", content=reply))
+
+
+def _rendering(prompts: Renderer) -> list[Check]:
+    question, reply = PAIR[:2]
+    ids, other = (prompts.conversation(conversation(question, text)) for text in (reply, PAIR[2]))
+    text = prompts.raw_text(ids)
+    num_bos = prompts.bos_count(ids)
+    common = 0
+    while common < min(len(ids), len(other)) and ids[-1 - common] == other[-1 - common]:
+        common += 1
+    ends = ids[len(ids) - common :]
+    return [
+        Check(name="one BOS", passed=num_bos <= 1, wanted="at most 1", got=str(num_bos)),
+        Check(
+            name="template round trip",
+            passed=0 <= text.find(question) < text.find(reply),
+            wanted="the question, then the reply, unchanged in the decoded tokens",
+            got=repr(text),
+        ),
+        Check(
+            name="end token kept",
+            passed=not prompts.stop_token_ids or bool(set(ends) & set(prompts.stop_token_ids)),
+            wanted="an end token after the reply",
+            got=repr(prompts.raw_text(ids[-4:])),
+        ),
+    ]
+
+
+async def _company(score: Callable[..., Awaitable[list[float]]], tolerance: float) -> list[Check]:
+    alone = [(await score(text))[0] for text in TEXTS]
+    spread = max(1.0, max(alone) - min(alone))
+    runs: Sequence[tuple[str, Sequence[float], Sequence[float]]] = (
+        ("batch of one = batch of many", await score(*TEXTS), alone),
+        ("order in a batch", await score(*reversed(TEXTS)), alone[::-1]),
+        ("padding", await score(TEXTS[0], TEXTS[1]), alone[:2]),
+        ("a prompt twice", await score(TEXTS[0], TEXTS[0]), [alone[0]] * 2),
+    )
+    checks = []
+    for name, got, wanted in runs:
+        apart = max(abs(a - b) for a, b in zip(got, wanted, strict=True))
+        checks.append(
+            Check(
+                name=name,
+                passed=apart <= tolerance * spread,
+                wanted=f"the scores of each alone, within {tolerance * spread:.2g}",
+                got=f"{apart:.2g} apart",
+            )
+        )
+    return checks
+
+
+async def _known_pair(
+    score: Callable[..., Awaitable[list[float]]], pair: tuple[str, str, str]
+) -> Check:
+    question, good, bad = pair
+    better, worse = await score((question, good), (question, bad))
+    return Check(
+        name="known pair",
+        passed=better > worse,
+        wanted=f"to {question!r} the reply {good!r} above {bad!r}",
+        got=f"{better:.4g} and {worse:.4g}",
+    )
