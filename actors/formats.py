@@ -111,6 +111,15 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
         yield from (file.get_batch(i) for i in range(file.num_record_batches))
 
 
+def schema(path: Path) -> pa.Schema | None:
+    """The columns of a Parquet or Arrow file and their types; None: text has none."""
+    if path.suffix == ".parquet":
+        return pq.read_schema(path)
+    if path.suffix == ".arrow":
+        return next((batch.schema for batch in _arrow_batches(path)), None)
+    return None
+
+
 def _unbatch(batches: Iterator[Any]) -> Iterator[NumberedRow]:
     number = 0
     for batch in batches:

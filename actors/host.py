@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from actors.config import ModelConfig, Sampling
-from actors.engines import build
+from actors.engines import ENGINES, build
 from actors.engines.base import PROBE, Engine, EngineRequest, RewardEngine, ScoreRequest
 from actors.rendering import Renderer
 from actors.roles import LabelLogprobs
@@ -89,10 +89,10 @@ class Host:
             Exception
         ) as error:  # Anything at all may come out of an engine's start; it must leave as text.
             raise EngineError(f"model {self._name!r} did not start: {_one_line(error)}") from None
-        if not isinstance(self._engine, Engine):
+        if ENGINES[self._config.engine].serves == {"reward"}:
             from actors.reward_models.trust import trusted
 
-            await self._guard(trusted(self._engine, self._config))
+            await self._guard(trusted(self._rewarding(), self._config))
         # The first answer is slow, and belongs to the start.
         probe = await self.probe()
         return HostInfo(
@@ -155,7 +155,8 @@ class Host:
 
     async def preview(self, item: Item) -> Preview | None:
         """See `roles.Model.preview`."""
-        prompts = self._loaded().prompts
+        assert self._engine is not None, "start() the host first"
+        prompts = self._engine.prompts
         return prompts.preview(item.messages) if isinstance(prompts, Renderer) else None
 
     async def label_logprobs(
@@ -203,8 +204,7 @@ class Host:
 
     async def rewards(self, conversations: Sequence[tuple[Message, ...]]) -> list[Reward | None]:
         """See `roles.Model.rewards`."""
-        engine = self._engine
-        assert isinstance(engine, RewardEngine), "needs() lets no other engine pass"
+        engine = self._rewarding()
         rendered = [engine.prompts.conversation(messages) for messages in conversations]
         # One reply that is too long must not cost the item its other candidates.
         fitting = [ids for ids in rendered if len(ids) <= engine.context]
@@ -227,7 +227,12 @@ class Host:
     def _loaded(self) -> Engine:
         engine = self._engine
         assert engine is not None, "start() the host first"
-        assert isinstance(engine, Engine), "needs() lets no reward model pass"
+        assert isinstance(engine, Engine), "check_serves lets no reward model pass"
+        return engine
+
+    def _rewarding(self) -> RewardEngine:
+        engine = self._engine
+        assert isinstance(engine, RewardEngine), "check_serves lets no other engine pass"
         return engine
 
     def _check_length(self, num_tokens: int) -> None:

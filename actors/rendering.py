@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from actors.continuing import encode_wholes, split
 from actors.engines.base import ScoreRequest
+from actors.engines.trees import shared
 from actors.spelling import TURN_ENDS, SpecialTokens, hidden_ids
 from actors.types import THOUGHT_TAG, ConfigError, Message, Preview
 
@@ -116,6 +117,18 @@ class Renderer:
         self._audit(text, ids)
         end = self._tokenizer.eos_token_id
         return ids if self._template or end is None else [*ids, end]
+
+    def prompt_end(self) -> list[int]:
+        """The tokens that stand between the user's last words and the reply: the end of a turn and
+        the assistant's header. Raises ConfigError without a template.
+        """
+        if not self._template:
+            raise ConfigError(
+                f"{self._directory} has no chat template that says where a prompt ends; give a "
+                f"model with one"
+            )
+        ids, other = (self.render([Message(role="user", content=text)]) for text in ("a", "7 z"))
+        return ids[len(ids) - shared(ids[::-1], other[::-1]) :]
 
     def opening(self, ids: Sequence[int]) -> str:
         """The tag of a thought that the prompt opens at its end, white space after it included.

@@ -4,6 +4,7 @@ mean_logprob     how likely the model found its own text, per token
 self_certainty   how far each next-token distribution was from flat
 p_true           the hosted weights, asked whether the answer is right
 recorded         a score that came with a replayed candidate
+likelihood       how likely hosted weights find the text
 reward           a hosted reward model                  (actors.reward_models, as are the next)
 pairwise         a preference model, by its labels
 process          a model of steps, by its labels
@@ -13,11 +14,10 @@ consensus        what the rankers of the Consensus Game read
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from actors import consensus
 from actors.config import ModelConfig, Scale, ScorerConfig
-from actors.engines import ENGINES
+from actors.engines import ENGINES, Served
 from actors.reward_models.pairwise import Preferred
 from actors.reward_models.pointwise import Rewarded
 from actors.reward_models.process import Stepwise
@@ -49,6 +49,32 @@ class MeanLogprob:
             Score(value=None if c.logprob is None or not c.tokens else c.logprob / c.tokens)
             for c in candidates
         ]
+
+
+class Likelihood:
+    """Mean log-probability of the text as a reply to the item's prompt, nats per token, by the
+    hosted model, whoever wrote it. Parts: the sum. No verdict on an empty text and on one that
+    doesn't fit into the context.
+    """
+
+    def __init__(self, config: ScorerConfig, model: Model | None) -> None:
+        assert model is not None, "check_scorer lets no likelihood pass without a model"
+        self._model = model
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """One call for all candidates of the item: they share the prompt."""
+        texts = list(dict.fromkeys(c.text for c in candidates if c.text.strip()))
+        rows = await self._model.continuation_logprobs([item.messages] * len(texts), texts)
+        found = {
+            text: Score(
+                value=row.logprob / row.tokens,
+                parts=(row.logprob,),
+                prompt_tokens=row.prompt_tokens + row.tokens,
+            )
+            for text, row in zip(texts, rows, strict=True)
+            if row is not None
+        }
+        return [found.get(c.text, Score(value=None)) for c in candidates]
 
 
 class SelfCertainty:
@@ -165,7 +191,7 @@ class ScorerSpec:
     summary: str
     needs: tuple[str, ...] = ()
     """Fields of ScorerConfig that must be set."""
-    asks: Literal["text", "reward"] = "text"
+    asks: Served = "text"
     """What its model must serve (`EngineSpec.serves`)."""
     is_relative: bool = False
     """Its scores depend on which candidates were compared."""
@@ -198,6 +224,19 @@ SCORERS: Mapping[str, ScorerSpec] = {
         summary="a hosted reward model: ArmoRM, or sequence classification",
         needs=("model",),
         asks="reward",
+    ),
+    "states": ScorerSpec(
+        make=Rewarded,
+        scale="softmax",
+        summary="no verdict: the hidden states that `lilliput train-reward` fits heads on",
+        needs=("model",),
+        asks="states",
+    ),
+    "likelihood": ScorerSpec(
+        make=Likelihood,
+        scale="logprob",
+        summary="how likely a model finds the text after the prompt, per token",
+        needs=("model",),
     ),
     "pairwise": ScorerSpec(
         make=Preferred,
@@ -237,16 +276,20 @@ def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConf
             raise ConfigError(f"{where}: kind {config.kind!r} needs {key}")
 
 
-def check_serves(
-    where: str, name: str, model: ModelConfig, asks: Literal["text", "reward"]
-) -> None:
+WANTED: Mapping[Served, str] = {
+    "text": "a model that generates",
+    "reward": "a reward model",
+    "states": "a body without a head",
+}
+
+
+def check_serves(where: str, name: str, model: ModelConfig, asks: Served) -> None:
     """Refuse a model that can't do what is asked of it there. Raises ConfigError."""
     if asks not in ENGINES[model.engine].serves:
         able = [engine for engine, spec in ENGINES.items() if asks in spec.serves]
-        wanted = "a reward model" if asks == "reward" else "a model that generates"
         raise ConfigError(
-            f"{where}: wanted {wanted} (engine {' or '.join(able)}), and model {name!r} has engine "
-            f"{model.engine!r}"
+            f"{where}: wanted {WANTED[asks]} (engine {' or '.join(able)}), and model {name!r} has "
+            f"engine {model.engine!r}"
         )
 
 

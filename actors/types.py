@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Decoding = Literal["greedy", "sample", "choice"]
-"""`greedy` is the one candidate at temperature 0; `sample` is a draw; `choice` wasn't generated: it
-is one of the choices that the item came with."""
+Decoding = Literal["greedy", "sample", "choice", "given"]
+"""`greedy` is the one candidate at temperature 0; `sample` is a draw. What the item came with was
+not generated: `choice` is one of its answers, `given` a reply that is to be scored."""
 
 FinishReason = Literal["stop", "length"]
 """`stop`: an end token or a stop string; `length`: cut by `max_tokens` or by the context."""

@@ -24,7 +24,11 @@ from typing import Any
 
 from actors.types import Candidate, ConfigError, Message, Score
 
-METHODS: Mapping[str, str] = {"rank": "pipelines.rank", "choice": "pipelines.choice"}
+METHODS: Mapping[str, str] = {
+    "rank": "pipelines.rank",
+    "choice": "pipelines.choice",
+    "given": "pipelines.given",
+}
 """Name to module."""
 
 

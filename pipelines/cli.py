@@ -4,19 +4,16 @@ Exit codes: 0 done; 1 a comparison failed; 2 usage or config; 3 finished, but mo
 `max_failed`; 4 cluster or engine failure; 130 interrupted: the message says which command goes on.
 """
 
-import json
-import shlex
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.exits import INTERRUPTED, Interrupted, explain, too_many_failed
+from pipelines import batch_commands as batch
+from pipelines.exits import INTERRUPTED, Interrupted, explain
 
 app = typer.Typer(
     name="lilliput",
@@ -91,45 +88,14 @@ def run(
         raise typer.Exit(
             submit_run(submit, config, overrides or (), output=output, flags=flags, console=console)
         )
-    _run_here(config, overrides or (), output, dry_run=dry_run, fresh=fresh, as_json=as_json)
-
-
-def _run_here(
-    config: str,
-    overrides: Sequence[str],
-    output: str | None,
-    *,
-    dry_run: bool,
-    fresh: bool,
-    as_json: bool,
-) -> None:
-    from pipelines import tables
     from pipelines.config import load_all
-    from pipelines.execute import execute, plan, run_directories
     from pipelines.job import prepare
+    from pipelines.start import Options, run_jobs
 
-    jobs = [prepare(each) for each in load_all(config, overrides)]
-    where, directories = run_directories(jobs, output, fresh=fresh)
-    runs = list(zip(jobs, directories, strict=True))
-    console = tables.console(stderr=as_json)
-    if dry_run:
-        for job, directory in runs:
-            tables.print_pairs(console, plan(job, directory))
-        return
-    code = 0
-    try:
-        for job, directory, summary in execute(runs, fresh=fresh, console=console, as_json=as_json):
-            if as_json:
-                told = {"event": "result", "directory": str(directory), **asdict(summary)}
-                print(json.dumps(told))
-            else:
-                tables.print_run(console, summary, directory)
-            code = max(code, too_many_failed(summary, job.config.max_failed))
-    except KeyboardInterrupt:
-        # The same command would begin anew.
-        again = shlex.join(["lilliput", "run", config, *overrides, "--output", where])
-        raise Interrupted(again if fresh else None) from None
-    raise typer.Exit(code)
+    jobs = [prepare(each) for each in load_all(config, overrides or ())]
+    again = ["run", config, *(overrides or ())]
+    options = Options(output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
+    raise typer.Exit(run_jobs(jobs, again, options))
 
 
 @app.command()
@@ -281,6 +247,10 @@ def drill(
         config=config, overrides=changes, kills=kills, seed=seed, nodes=nodes, output=output
     )
     raise typer.Exit(run_drill(request, tables.console()))
+
+
+for command in (batch.reward, batch.judge, batch.rank, batch.train_reward, batch.check_reward):
+    app.command()(command)
 
 
 def main() -> None:

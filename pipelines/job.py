@@ -185,8 +185,10 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
             f"roles.discriminator: no model {roles.discriminator!r} under models; there are: "
             f"{there}"
         )
+    needed = needed_roles(method)
     for role in ("generator", "discriminator"):
-        if (model := getattr(roles, role)) is not None:
+        model = getattr(roles, role)
+        if model is not None and needed != ["scorers"]:
             check_serves(f"roles.{role}", model, config.models[model], "text")
     for name, scorer in roles.scorers.items():
         check_scorer(name, scorer, config.models)

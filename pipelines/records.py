@@ -96,14 +96,18 @@ def failed(item: Item, error: ItemError) -> Record:
 
 def _graded(task: Task, item: Item, kept: CandidateRecord) -> CandidateRecord:
     reason: FinishReason = "length" if kept.finish_reason == "length" else "stop"
-    # A given choice answers by its letter, whatever its text is.
-    text = ascii_uppercase[kept.index] if kept.decoding == "choice" else kept.text
+    text = kept.text
+    if kept.decoding == "choice":
+        # Whatever its text is, a choice answers by its letter, and a given reply by its place.
+        text = ascii_uppercase[kept.index]
+    elif kept.decoding == "given":
+        text = str(kept.index)
     verdict = task.grade(item, text, reason)
     return replace(
         kept,
         answer=verdict.answer,
         outcome=verdict.outcome,
-        correct=None if verdict.outcome == "timed_out" else verdict.outcome == "correct",
+        correct=verdict.outcome == "correct" if verdict.metrics else None,
         grade=tuple(GradeRecord(metric=name, value=value) for name, value in verdict.metrics),
     )
 

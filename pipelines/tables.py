@@ -11,6 +11,7 @@ from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
 from results.compare import Comparison
 from results.directories import Where
+from results.schema import UNBOUNDED
 from results.summary import Row, Summary
 
 WIDTH = 160
@@ -34,8 +35,8 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
     rest = [row for row in summary.rows if row.metric in others]
     for metric in dict.fromkeys(row.metric for row in rest if row.k):
         out.print(_result(_largest([row for row in rest if row.metric == metric]), metric), "")
-    if any(map(_is_choice, summary.rows)):
-        out.print(_figures([row for row in rest if not row.k]), "")
+    if further := [row for row in rest if not row.k and row.method != "greedy"]:
+        out.print(_figures(further), "")
     if macro := [row for row in summary.categories if row.category == MACRO]:
         out.print(_macro(macro), "")
     improvements = [_improvement(row) for row in summary.rows if _is_choice(row)]
@@ -61,8 +62,8 @@ def _figures(rows: Sequence[Row]) -> Table:
     for name in ("value", "interval", "items"):
         table.add_column(name, justify="right")
     for row in rows:
-        interval = f"{row.low:.1%} to {row.high:.1%}"
-        table.add_row(f"{row.method}: {row.metric}", f"{row.value:.1%}", interval, f"{row.items:,}")
+        value, low, high = (_figure(v, row.metric) for v in (row.value, row.low, row.high))
+        table.add_row(f"{row.method}: {row.metric}", value, f"{low} to {high}", f"{row.items:,}")
     return table
 
 
@@ -134,6 +135,18 @@ def print_pairs(out: Console, pairs: Sequence[tuple[str, str]]) -> None:
     out.print(table, highlight=False)
 
 
+def print_accuracies(out: Console, found: Iterable[Any]) -> None:
+    """How often each way to score finds the better of two held-out replies."""
+    table = _table("held-out pairs, 95 % intervals over prompts")
+    table.add_column("the better reply has", overflow="fold")
+    for name in ("accuracy", "interval", "pairs"):
+        table.add_column(name, justify="right")
+    for one in found:
+        interval = f"{one.interval.low:.1%} to {one.interval.high:.1%}"
+        table.add_row(one.name, f"{one.value:.1%}", interval, f"{one.pairs:,}")
+    out.print(table)
+
+
 def print_checks(out: Console, checks: Iterable[Any]) -> bool:
     """Each check as it comes; returns whether one failed."""
     failed = False
@@ -163,7 +176,7 @@ def _result(rows: Sequence[Row], metric: str) -> Table:
     table = _table(f"{first.task} with {first.member}: {metric}, 95 % intervals over items")
     # On a narrow terminal a name goes on in the next line: cut names can't be told apart.
     table.add_column("method", overflow="fold")
-    drawn = not any(map(_is_choice, rows))
+    drawn = any(row.k or row.method == "greedy" for row in rows)
     baseline = "greedy" if drawn else "G"
     names = ["k", "value", "interval", f"vs {baseline}", "items"]
     for name in (*names, *(("truncated", "no answer") if drawn else ()), "tokens"):
@@ -172,8 +185,8 @@ def _result(rows: Sequence[Row], metric: str) -> Table:
         table.add_row(
             row.method,
             str(row.k or "-"),
-            f"{row.value:.1%}",
-            f"{row.low:.1%} to {row.high:.1%}",
+            _figure(row.value, row.metric),
+            f"{_figure(row.low, row.metric)} to {_figure(row.high, row.metric)}",
             _versus(row, "versus_greedy" if drawn else "versus_likeliest"),
             f"{row.items:,}",
             *((f"{row.truncated:.1%}", f"{row.no_answer:.1%}") if drawn else ()),
@@ -202,6 +215,11 @@ def _improvement(row: Row) -> str:
         f"{row.method} over G: {row.versus_likeliest / likeliest:+.1%} "
         f"({low / likeliest:+.1%} to {high / likeliest:+.1%}) of G's {row.metric}"
     )
+
+
+def _figure(value: float, metric: str) -> str:
+    """In per cent, but for a scorer's own values."""
+    return f"{value:.4g}" if metric in UNBOUNDED else f"{value:.1%}"
 
 
 def _versus(row: Row, name: str) -> str:

@@ -7,7 +7,7 @@ from math import sqrt
 from scipy import stats
 
 from results.columns import Key
-from results.schema import Record
+from results.schema import UNBOUNDED, Record
 from results.table import Mean, Table
 
 MACRO = "mean over categories"
@@ -66,7 +66,11 @@ class Categories:
 
 def _largest(means: Mapping[Key, Mean]) -> dict[Key, Mean]:
     last = {(method, metric): k for method, metric, k in means}
-    return {key: mean for key, mean in means.items() if last[key[:2]] == key[2]}
+    return {
+        key: mean
+        for key, mean in means.items()
+        if last[key[:2]] == key[2] and key[1] not in UNBOUNDED
+    }
 
 
 def _row(category: str, key: Key, mean: Mean) -> CategoryRow:

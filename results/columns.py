@@ -97,6 +97,14 @@ class Columns:
             # Scored texts are read, not generated, whoever reads them.
             read = [self._cost(r, "prompt_tokens") + self._cost(r, "tokens") for r in roles]
             return np.sum(read, axis=0), np.zeros(len(self)), None
+        if k == 0 and method != "greedy":
+            # Given replies cost what their scorer read and generated.
+            role = "scorer:" + (method.partition(":")[2] or method)
+            return (
+                self._cost(role, "tokens") + self._cost(role, "prompt_tokens"),
+                np.zeros(len(self)),
+                None,
+            )
         if k == 0:
             role = "generator:greedy"
             return self._cost(role, "tokens"), self._cost(role, "prompt_tokens"), None

@@ -18,6 +18,7 @@ from plotly import offline
 from results.directories import Where, open_directory, unwritable
 from results.parts import read_records
 from results.pitfalls import MANY_TRUNCATED
+from results.schema import UNBOUNDED
 from results.store import Manifest, read_manifest
 from results.summary import Row, Summary, summarize_answers, write_summary
 
@@ -127,6 +128,9 @@ def headline(rows: Sequence[Row]) -> list[Row]:
 
 
 def _charts(rows: Sequence[Row]) -> list[dict[str, str]]:
+    if not rows:
+        return []
+    rows = [row for row in rows if row.metric not in UNBOUNDED]
     if not rows:
         return []
     by_k = any(row.k for row in rows)
@@ -264,6 +268,11 @@ def _shares(counts: dict[str, int]) -> list[tuple[str, int, float]]:
     return [(name, count, count / total) for name, count in counts.items()]
 
 
+def _figure(value: float, metric: str) -> str:
+    """In per cent, but for a scorer's own values."""
+    return f"{value:.4g}" if metric in UNBOUNDED else f"{100 * value:.1f}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("results", "."),
@@ -272,6 +281,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["figure"] = _figure
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
     environment.filters["signed"] = lambda value: f"{100 * value:+.1f}".replace("-", "−")
     environment.filters["p"] = lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -20,7 +20,7 @@ VERSION = "2"
 """Of this layout; kept in every file's metadata."""
 
 Outcome = Literal[
-    "correct", "wrong", "truncated", "no_answer", "judge_failed", "timed_out", "error"
+    "correct", "wrong", "truncated", "no_answer", "judge_failed", "timed_out", "error", "ungraded"
 ]
 OUTCOMES: tuple[Outcome, ...] = (
     "correct",
@@ -30,8 +30,13 @@ OUTCOMES: tuple[Outcome, ...] = (
     "judge_failed",
     "timed_out",
     "error",
+    "ungraded",
 )
-"""Every candidate has exactly one; the counts always add up to the candidates graded."""
+"""Every candidate has exactly one; the counts always add up to the candidates. `ungraded`: the task
+doesn't know what is right."""
+
+UNBOUNDED = frozenset({"score", "margin"})
+"""Metrics that are no credit in [0, 1] but a scorer's own values, and differences of them."""
 
 ItemOutcome = Literal["ok", "too_long", "error"]
 """`ok`: all candidates were drawn and graded. Else `error` says why, and there are none."""
@@ -76,7 +81,8 @@ class CandidateRecord:
     """0 ... N-1 among the draws or the choices; -1 is the greedy candidate."""
     member: str
     decoding: str
-    """`greedy`, `sample`, or `choice` for one of the choices that the item came with."""
+    """`greedy`, `sample`; of what the item came with, `choice` for an answer and `given` for a
+    reply."""
     text: str
     answer: str | None
     """Canonical answer that was extracted; None: none was found."""
@@ -106,7 +112,8 @@ class AnswerRecord:
     k: int
     """Draws used; 0 for greedy and for given choices."""
     value: float
-    """Expected credit over all k-subsets of the draws, ties shared: in [0, 1]."""
+    """Expected credit over all k-subsets of the draws, ties shared: in [0, 1], but for UNBOUNDED
+    metrics."""
     candidate: int | None = None
     """Index of the candidate that the method picks from all N draws; None for k < N."""
     answer: str | None = None

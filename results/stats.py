@@ -3,6 +3,7 @@
     mean_intervals        means, each with its interval          one column per method and k
     paired_differences    the same items under two methods       difference, interval, p, flips
     approximate_interval, approximate_differences                the same from sums of a column
+    unbounded_interval    values that are no credit              from sums of a column
     holm                  many p-values at once
 
 Axes: `Q` item, `G` cluster of items, `C` column, `R` resample. NaN: this column has no value for
@@ -117,6 +118,16 @@ def approximate_interval(column: Moments, *, level: float = 0.95) -> Interval:
     """`mean_intervals` as it is above 5,000 clusters, of credits in [0, 1]."""
     edge = _edge_interval(column, level)
     return _filled([edge], [] if edge else [_normal(column, level)], lowest=0.0)[0]
+
+
+def unbounded_interval(column: Moments, *, level: float = 0.95) -> Interval:
+    """Of the mean of values without bounds: Student's t on the cluster-robust stderr. Raises
+    ValueError for one cluster, which says nothing about the spread.
+    """
+    if column.clusters < 2:
+        raise ValueError("wanted two clusters or more, got one")
+    half = float(stats.t.ppf((1 + level) / 2, column.clusters - 1)) * column.stderr
+    return Interval(column.mean - half, column.mean + half, column.stderr)
 
 
 def paired_difference(

@@ -16,7 +16,7 @@ import numpy as np
 from results.columns import Columns, Key, in_order
 from results.moments import Changes, Moments, changes, moments
 from results.resampling import MAX_RESAMPLED, Floats, clusters, have_common
-from results.schema import Record
+from results.schema import UNBOUNDED, Record
 from results.stats import (
     Difference,
     Interval,
@@ -24,6 +24,7 @@ from results.stats import (
     approximate_interval,
     mean_intervals,
     paired_differences,
+    unbounded_interval,
 )
 
 BLOCK = 65_536
@@ -70,14 +71,17 @@ class Table:
     def means(self) -> dict[Key, Mean]:
         """By method in the order in which they first came, k ascending."""
         sums, held = self._all_sums(), self._held
-        keys = in_order(sums)
+        credits = [key for key in in_order(sums) if key[1] not in UNBOUNDED]
         if self._sums:
-            intervals = [approximate_interval(sums[key].moments) for key in keys]
-        elif keys:
-            intervals = mean_intervals(held.values(keys), groups=held.groups)
+            found = [approximate_interval(sums[key].moments) for key in credits]
         else:
-            intervals = []
-        return {key: sums[key].mean(found) for key, found in zip(keys, intervals, strict=True)}
+            found = mean_intervals(held.values(credits), groups=held.groups) if credits else []
+        intervals = dict(zip(credits, found, strict=True))
+        for key in sums.keys() - intervals.keys():
+            # The mean of one item alone would be a number without an interval.
+            if sums[key].moments.clusters > 1:
+                intervals[key] = unbounded_interval(sums[key].moments)
+        return {key: sums[key].mean(intervals[key]) for key in in_order(sums) if key in intervals}
 
     def differences(self, method: str, k: int) -> dict[Key, Difference]:
         """Each other column's difference to this baseline under the same metric, where the two

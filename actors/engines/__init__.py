@@ -16,6 +16,10 @@ from actors.config import ModelConfig
 from actors.engines.base import Engine, RewardEngine
 from actors.types import ConfigError
 
+Served = Literal["text", "reward", "states"]
+"""`text`: it generates and gives log-probabilities; `reward`: it scores conversations; `states`: it
+gives a score's hidden states."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
@@ -26,8 +30,7 @@ class EngineSpec:
     weights: bool
     """It loads a model directory and renders prompts with that directory's tokenizer."""
     summary: str
-    serves: frozenset[Literal["text", "reward"]] = frozenset({"text"})
-    """`text`: it generates and gives log-probabilities; `reward`: it scores conversations."""
+    serves: frozenset[Served] = frozenset({"text"})
     package: str | None = None
     """The import name without which it can't run."""
     install: str = ""
@@ -87,10 +90,17 @@ ENGINES: dict[str, EngineSpec] = {
         summary="reward models on transformers: ArmoRM and sequence classification",
         known_args=_hf_args,
     ),
+    "states": EngineSpec(
+        target="actors.engines.reward:HFRewardEngine",
+        weights=True,
+        serves=frozenset({"states"}),
+        summary="any language model on transformers, for the hidden states that heads read",
+        known_args=_hf_args,
+    ),
     "fake": EngineSpec(
         target="actors.engines.fake:FakeEngine",
         weights=False,
-        serves=frozenset({"text", "reward"}),
+        serves=frozenset({"text", "reward", "states"}),
         summary="seeded and scripted, with settable pace and faults: no model at all",
     ),
     "replay": EngineSpec(

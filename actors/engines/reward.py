@@ -22,7 +22,8 @@ from actors.engines.loading import context, load
 from actors.engines.reads import Reads
 from actors.machine import processor
 from actors.rendering import Renderer
-from actors.reward_models import load_head
+from actors.reward_models import Head, load_head
+from actors.reward_models.states import States
 from actors.types import EngineError, Reward
 
 NOT_READ = 0
@@ -30,14 +31,20 @@ NOT_READ = 0
 
 
 class HFRewardEngine:
-    """Hosts one reward model. Loads weights when it is made. Raises ConfigError."""
+    """Hosts one reward model, or with the engine `states` the body of any model. Loads weights when
+    it is made. Raises ConfigError.
+    """
 
     def __init__(self, config: ModelConfig, *, directory: Path, renderer: Renderer) -> None:
         self.prompts = renderer
         self.context = context(config, directory)
-        self._head = load_head(directory)
-        self.parts = self._head.parts
         body = load(config, directory, AutoModel)
+        if config.engine == "states":
+            width = body.config.get_text_config().hidden_size
+            self._head: Head = States(width, renderer.prompt_end())
+        else:
+            self._head = load_head(directory)
+        self.parts = self._head.parts
         self.device = torch.cuda.get_device_name() if config.gpus else processor()
         self._closed = threading.Event()
         self._features = Features(body, self._closed)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TASKS: dict[str, str] = {
     "arithmetic": "pipelines.tasks.arithmetic:Arithmetic",
     "custom": "pipelines.tasks.custom:Custom",
+    "data": "pipelines.tasks.data:Data",
     "gsm8k": "pipelines.tasks.gsm8k:Gsm8k",
     "arc_challenge": "pipelines.tasks.arc:ArcChallenge",
     "arc_easy": "pipelines.tasks.arc:ArcEasy",

@@ -44,10 +44,10 @@ class Grade:
 
     answer: str | None
     """Canonical: two texts that mean the same answer have the same string here. None: no answer."""
-    outcome: Literal["correct", "wrong", "truncated", "no_answer", "timed_out"]
+    outcome: Literal["correct", "wrong", "truncated", "no_answer", "timed_out", "ungraded"]
     metrics: tuple[tuple[str, float], ...]
     """Credit in [0, 1] under each of the task's metrics, in the order of `Task.metrics`; empty
-    where the outcome is `timed_out`, which is no verdict."""
+    where the outcome is `timed_out` or `ungraded`, which is no verdict."""
 
 
 class Task(Protocol):

@@ -1,0 +1,86 @@
+"""`lilliput reward`, `judge` and `rank`: score a data set of replies, each row on its own.
+
+    DATA --task `data`--> items with their replies --pipeline `given`--> records --> scored file
+
+They are runs like any other: the same directory, faults, runners and resumption. This page makes
+their config from the command line; `scored` joins the scores with the columns of the data.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.types import ConfigError
+from pipelines.config import RunConfig, override
+from pipelines.job import Job
+from pipelines.tasks.data import Data
+
+COLUMNS = {
+    **{part: part for part in ("prompt", "response", "messages", "chosen", "rejected")},
+    "candidates": "candidates",
+    "subset": "subset_field",
+}
+"""Parts of a row, and the key of the task's config that names its column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    data: str
+    scorer: str
+    """A scorer's kind; also what the new columns are called."""
+    model: str
+    engine: str
+    columns: Mapping[str, str]
+    """The data's column for each part of a row (`tasks.data`)."""
+    overrides: Sequence[str] = ()
+
+
+def parsed_columns(given: Sequence[str]) -> dict[str, str]:
+    """`PART=NAME` from the command line. Raises ConfigError."""
+    pairs = dict(one.partition("=")[::2] for one in given)
+    for part, name in pairs.items():
+        if part not in COLUMNS or not name:
+            known = ", ".join(COLUMNS)
+            raise ConfigError(f"--column {part}: wanted PART=NAME, with a part of {known}")
+    return pairs
+
+
+def config_of(request: Request) -> RunConfig:
+    """The run. Raises ConfigError for what can't be made one."""
+    stem = Path(request.data.rstrip("/")).name.partition(".")[0] or "data"
+    columns = {COLUMNS[part]: name for part, name in request.columns.items()}
+    written = {
+        "name": f"{stem}-{request.scorer}",
+        "task": {"name": "data", "source": request.data, **columns},
+        "pipeline": {"name": "given"},
+        "models": {"model": {"path": request.model, "engine": request.engine}},
+        "roles": {
+            "generator": "model",
+            "scorers": {request.scorer: {"kind": request.scorer, "model": "model"}},
+        },
+    }
+    return override(written, request.overrides, f"lilliput {request.scorer}")
+
+
+def guessed(job: Job) -> str:
+    """Which columns are read as what, for the user to see."""
+    task: Any = job.task
+    assert isinstance(task, Data), "of a job that `config_of` made"
+    found = task.columns(next(task.source.rows()))
+    return ", ".join(f"{part} = {name!r}" for part, name in found.items())
+
+
+def check_names(job: Job) -> None:
+    """Refuse data that has a column of a name that will be added. Raises ConfigError."""
+    task: Any = job.task
+    there = set(next(task.source.rows()).fields)
+    for scorer in job.config.roles.scorers:
+        taken = sorted(name for name in there if name == scorer or name.startswith(f"{scorer}_"))
+        if taken:
+            raise ConfigError(
+                f"the data has a column {taken[0]!r}, and the scores would be written under that "
+                f"name; rename it in the data"
+            )

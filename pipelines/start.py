@@ -1,0 +1,62 @@
+"""From checked jobs to an exit code: the part that all commands that run something share."""
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from pipelines import tables
+from pipelines.execute import execute, plan, run_directories
+from pipelines.exits import Interrupted, too_many_failed
+from pipelines.job import Job
+from results.directories import Directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Of the command line."""
+
+    output: str | None = None
+    dry_run: bool = False
+    fresh: bool = False
+    as_json: bool = False
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    again: Sequence[str],
+    options: Options,
+    *,
+    after: Callable[[Job, Directory], str] | None = None,
+) -> int:
+    """Run what is owed, or print the plan; returns the exit code.
+
+    again: the command that goes on where this one stops. after: called for each complete run; what
+    it returns is printed. Raises Interrupted, and as `execute` does.
+    """
+    where, directories = run_directories(jobs, options.output, fresh=options.fresh)
+    runs = list(zip(jobs, directories, strict=True))
+    console = tables.console(stderr=options.as_json)
+    if options.dry_run:
+        for job, directory in runs:
+            tables.print_pairs(console, plan(job, directory))
+        return 0
+    code = 0
+    try:
+        for job, directory, summary in execute(
+            runs, fresh=options.fresh, console=console, as_json=options.as_json
+        ):
+            said = after(job, directory) if after else ""
+            if options.as_json:
+                told = {"event": "result", "directory": str(directory), **asdict(summary)}
+                print(json.dumps(told))
+            else:
+                tables.print_run(console, summary, directory)
+            if said:
+                console.print(said, highlight=False, markup=False, soft_wrap=True)
+            code = max(code, too_many_failed(summary, job.config.max_failed))
+    except KeyboardInterrupt:
+        # With --fresh, the same command would begin anew.
+        command = shlex.join(["lilliput", *again, "--output", where])
+        raise Interrupted(command if options.fresh else None) from None
+    return code

@@ -1,0 +1,97 @@
+"""Rows of replies in the forms that published data sets have."""
+
+import pytest
+
+from actors.types import ConfigError
+from pipelines.tasks import load_task
+
+PAIR = {"prompt": "Why?", "chosen": "Because.", "rejected": "No.", "subset": "easy"}
+TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+HH = "\n\nHuman: Why?\n\nAssistant: {}\n\nHuman: Go on.\n\nAssistant: {}"
+
+
+def only(write_jsonl, row, **config):
+    task = load_task({"name": "data", "source": write_jsonl("d.jsonl", [row]), **config})
+    (item,) = task.items()
+    return task, item
+
+
+@pytest.mark.parametrize(
+    ("row", "messages", "choices", "reference"),
+    [
+        ({"prompt": "Why?", "response": "So."}, [("user", "Why?")], ["So."], ""),
+        ({"instruction": "Why?", "output": "So."}, [("user", "Why?")], ["So."], ""),
+        ({"messages": TURNS}, [("user", "Hi")], ["Hello."], ""),
+        (
+            {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yo."}]},
+            [("user", "Hi")],
+            ["Yo."],
+            "",
+        ),
+        (PAIR, [("user", "Why?")], ["Because.", "No."], "0"),
+        (
+            {"chosen": TURNS, "rejected": [TURNS[0], {"role": "assistant", "content": "What?"}]},
+            [("user", "Hi")],
+            ["Hello.", "What?"],
+            "0",
+        ),
+        (
+            {"chosen": HH.format("So.", "Good."), "rejected": HH.format("So.", "Bad.")},
+            [("user", "Why?"), ("assistant", "So."), ("user", "Go on.")],
+            ["Good.", "Bad."],
+            "0",
+        ),
+        (
+            {"prompt": [{"role": "user", "content": "Hi"}], "candidates": ["a", "b", "c"]},
+            [("user", "Hi")],
+            ["a", "b", "c"],
+            "",
+        ),
+    ],
+)
+def test_each_form_of_row_becomes_a_prompt_and_its_replies(
+    write_jsonl, row, messages, choices, reference
+):
+    _, item = only(write_jsonl, row)
+    assert [(m.role, m.content) for m in item.messages] == messages
+    assert list(item.choices) == choices
+    assert item.reference == reference
+    assert item.question == messages[-1][1]
+
+
+def test_columns_can_be_named_and_a_subset_is_a_category(write_jsonl):
+    row = {"ask": "Why?", "good": "So.", "bad": "No.", "kind": "hard", "prompt": "not this"}
+    named = {"prompt": "ask", "chosen": "good", "rejected": "bad", "subset_field": "kind"}
+    task, item = only(write_jsonl, row, **named)
+    assert item.messages[0].content == "Why?"
+    assert item.category == "hard"
+    assert task.columns(next(task.source.rows()))["chosen"] == "good"
+
+
+def test_only_a_pair_says_which_reply_is_right(write_jsonl):
+    task, item = only(write_jsonl, PAIR)
+    assert [task.grade(item, str(i), "stop").outcome for i in range(2)] == ["correct", "wrong"]
+    task, item = only(write_jsonl, {"prompt": "Why?", "candidates": ["a", "b"]})
+    grade = task.grade(item, "0", "stop")
+    assert (grade.outcome, grade.metrics) == ("ungraded", ())
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"text": "a"}, r"none of the columns chosen and rejected; .* it has: text; name them"),
+        ({"messages": TURNS[:1]}, "ends with the turn of 'user', not a reply"),
+        ({"messages": []}, "list in field 'messages', where text or turns belong"),
+        ({"messages": [{"role": "user"}]}, "a turn without role and content"),
+        ({"prompt": "a", "candidates": "b"}, "str in field 'candidates', where a list belongs"),
+        ({"prompt": "a", "candidates": [1]}, "a candidate without text"),
+        ({"chosen": "a", "rejected": "b"}, "a reply without a prompt"),
+        (
+            {"chosen": HH.format("So.", "Good."), "rejected": HH.format("No.", "Bad.")},
+            "two conversations that differ before their last turns",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_scored_is_named(write_jsonl, row, problem):
+    with pytest.raises(ConfigError, match=problem):
+        only(write_jsonl, row)
