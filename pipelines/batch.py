@@ -14,7 +14,10 @@ from typing import Any
 from actors.types import ConfigError
 from pipelines.config import RunConfig, override
 from pipelines.job import Job
+from pipelines.methods.rewardbench import half_widths, scores
 from pipelines.tasks.data import Data
+from results.categories import CategoryRow
+from results.summary import Summary
 
 COLUMNS = {
     **{part: part for part in ("prompt", "response", "messages", "chosen", "rejected")},
@@ -71,6 +74,22 @@ def guessed(job: Job) -> str:
     assert isinstance(task, Data), "of a job that `config_of` made"
     found = task.columns(next(task.source.rows()))
     return ", ".join(f"{part} = {name!r}" for part, name in found.items())
+
+
+def sections(summary: Summary) -> list[str]:
+    """RewardBench's sections and score, a line for each scorer; none for other data."""
+    found: dict[str, dict[str, CategoryRow]] = {}
+    for row in summary.categories:
+        if row.metric == "accuracy":
+            found.setdefault(row.method, {})[row.category] = row
+    lines = []
+    for method, rows in found.items():
+        values = scores({name: row.value for name, row in rows.items()})
+        if values:
+            halves = half_widths({name: (row.high - row.low) / 2 for name, row in rows.items()})
+            figures = [f"{name} {v:.1%} ± {100 * halves[name]:.1f}" for name, v in values.items()]
+            lines.append(f"{method}: {', '.join(figures)} (RewardBench's weights)")
+    return lines
 
 
 def check_names(job: Job) -> None:

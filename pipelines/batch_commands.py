@@ -2,9 +2,14 @@
 before one is called.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipelines.job import Job
+    from results.directories import Directory
+    from results.summary import Summary
 
 Data = Annotated[
     str,
@@ -138,7 +143,14 @@ def _score(
     fresh: bool,
     as_json: bool,
 ) -> None:
-    from pipelines.batch import Request, check_names, config_of, guessed, parsed_columns
+    from pipelines.batch import (
+        Request,
+        check_names,
+        config_of,
+        guessed,
+        parsed_columns,
+        sections,
+    )
     from pipelines.job import prepare
     from pipelines.scored import write_scored
     from pipelines.start import Options, run_jobs
@@ -159,7 +171,8 @@ def _score(
     again = ["reward"] if scorer == "reward" else ["rank", "--by", scorer]
     again += [data, "--model", model, "--engine", engine, *(overrides or ())]
     again += [word for one in column or () for word in ("--column", one)]
-    said = run_jobs(
-        [job], again, options, after=lambda job, where: f"scored:  {write_scored(job, where)}"
-    )
-    raise typer.Exit(said)
+
+    def conclude(job: "Job", where: "Directory", summary: "Summary") -> list[str]:
+        return [*sections(summary), f"scored:  {write_scored(job, where)}"]
+
+    raise typer.Exit(run_jobs([job], again, options, after=conclude))

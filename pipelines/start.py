@@ -10,6 +10,7 @@ from pipelines.execute import execute, plan, run_directories
 from pipelines.exits import Interrupted, too_many_failed
 from pipelines.job import Job
 from results.directories import Directory
+from results.summary import Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,12 @@ def run_jobs(
     again: Sequence[str],
     options: Options,
     *,
-    after: Callable[[Job, Directory], str] | None = None,
+    after: Callable[[Job, Directory, Summary], Sequence[str]] | None = None,
 ) -> int:
     """Run what is owed, or print the plan; returns the exit code.
 
-    again: the command that goes on where this one stops. after: called for each complete run; what
-    it returns is printed. Raises Interrupted, and as `execute` does.
+    again: the command that goes on where this one stops. after: called for each complete run; the
+    lines that it returns are printed. Raises Interrupted, and as `execute` does.
     """
     where, directories = run_directories(jobs, options.output, fresh=options.fresh)
     runs = list(zip(jobs, directories, strict=True))
@@ -46,14 +47,14 @@ def run_jobs(
         for job, directory, summary in execute(
             runs, fresh=options.fresh, console=console, as_json=options.as_json
         ):
-            said = after(job, directory) if after else ""
+            said = after(job, directory, summary) if after else ()
             if options.as_json:
                 told = {"event": "result", "directory": str(directory), **asdict(summary)}
                 print(json.dumps(told))
             else:
                 tables.print_run(console, summary, directory)
-            if said:
-                console.print(said, highlight=False, markup=False, soft_wrap=True)
+            for line in said:
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
             code = max(code, too_many_failed(summary, job.config.max_failed))
     except KeyboardInterrupt:
         # With --fresh, the same command would begin anew.
