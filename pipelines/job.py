@@ -258,6 +258,7 @@ def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:
             own = found.is_local and not model.path.startswith(BUNDLED_PREFIX)
             identity["files"] = fingerprint(found.path, weights=own)
             longest = context_length(found.path)
+            engines.ENGINES[model.engine].check_files(found.path)
         except ConfigError as error:
             raise ConfigError(f"models.{name}: {error}") from None
         identity["commit"] = found.revision

@@ -196,8 +196,6 @@ def held_out(prompt: str, seed: int) -> bool:
 def _fit(
     features: Features, request: Request, model: ModelConfig, directory: Path
 ) -> list[Accuracy]:
-    import torch
-
     from actors.rendering import Renderer
     from actors.reward_models.fitting import fit_gate, save_head
 
@@ -225,14 +223,13 @@ def _fit(
     better, worse = pairs(groups_N, labels_NJ[:, : len(names)].mean(axis=1))
     train = known[better]
     gate = fit_gate(
-        torch.tensor(gate_NH[better[train]], dtype=torch.float32),
-        torch.tensor(adjusted_NJ[better[train]] - adjusted_NJ[worse[train]], dtype=torch.float32),
+        gate_NH[better[train]],
+        adjusted_NJ[better[train]] - adjusted_NJ[worse[train]],
         hidden=request.hidden,
         steps=request.steps,
         seed=request.seed,
     )
-    with torch.no_grad():
-        weights_NJ = gate(torch.tensor(gate_NH, dtype=torch.float32)).double().numpy()
+    weights_NJ = gate.weights(gate_NH)
     held = held_N[better]
     found = [
         _accuracy(name, values_N, better[held], worse[held], features.prompts)
@@ -247,8 +244,8 @@ def _fit(
         body,
         directory,
         gate=gate,
-        regression_JH=torch.tensor(regression_JH),
-        transform_JJ=torch.tensor(transform_JJ),
+        regression_JH=regression_JH,
+        transform_JJ=transform_JJ,
         objectives=[*names, VERBOSITY],
         pattern=Renderer(body, template=model.template).prompt_end(),
         about={

@@ -43,6 +43,14 @@ MAY_IMPORT = {
         "results.schema",
         "results.stats",
     ),
+    "pipelines.given": (
+        "actors.types",
+        "actors.roles",
+        "actors.config",
+        "pipelines.base",
+        "pipelines.methods",
+        "results.schema",
+    ),
     "pipelines.choice": (
         "actors.types",
         "actors.roles",
@@ -56,6 +64,8 @@ MAY_IMPORT = {
         f"pipelines.{name}": ROOMS
         for name in (
             "base",
+            "batch",
+            "batch_commands",
             "cli",
             "config",
             "crew",
@@ -70,9 +80,13 @@ MAY_IMPORT = {
             "records",
             "remote",
             "rescore",
+            "reward_check",
             "runner",
+            "scored",
             "sharded",
+            "start",
             "tables",
+            "train_reward",
             "watch",
         )
     },
@@ -84,7 +98,7 @@ ONLY_IN = {
     "vllm": ("actors.engines.vllm",),
     "datasets": ("pipelines.tasks.sources",),
     "lm_eval": ("pipelines.tasks.lm_eval",),
-    "torch": ("actors.engines", "actors.gguf_model"),
+    "torch": ("actors.engines", "actors.reward_models", "actors.gguf_model"),
     "transformers": ("actors.engines", "actors.gguf_model", "actors.rendering"),
     "plotly": ("results.report",),
 }

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from actors.config import ModelConfig
 from actors.engines.base import Engine, RewardEngine
+from actors.reward_models import family
 from actors.types import ConfigError
 
 Served = Literal["text", "reward", "states"]
@@ -38,6 +39,8 @@ class EngineSpec:
     """Names that `args:` may hold."""
     reserved: Mapping[str, str] = field(default_factory=dict)
     """Names that it may not, and what to do instead."""
+    check_files: Callable[[Path], object] = lambda directory: None
+    """Refuses, with ConfigError, a model directory that it can't host."""
 
 
 @cache
@@ -89,6 +92,7 @@ ENGINES: dict[str, EngineSpec] = {
         serves=frozenset({"reward"}),
         summary="reward models on transformers: ArmoRM and sequence classification",
         known_args=_hf_args,
+        check_files=family,
     ),
     "states": EngineSpec(
         target="actors.engines.reward:HFRewardEngine",

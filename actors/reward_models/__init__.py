@@ -44,14 +44,22 @@ class Head(Protocol):
 
 
 def load_head(directory: Path) -> Head:
-    """The head of the model in a directory. Raises ConfigError where it has none that is known."""
-    config = read_config(directory)
-    architectures = config.get("architectures") or []
+    """The head of the model in a directory. Raises ConfigError where it has none that is known, or
+    other tensors than it should have.
+    """
+    module, _, cls = family(directory).partition(":")
+    head: Head = getattr(importlib.import_module(module), cls)(directory, read_config(directory))
+    return head
+
+
+def family(directory: Path) -> str:
+    """`module:Class` of the head that the model's architecture has. Raises ConfigError for an
+    architecture that is not known.
+    """
+    architectures = read_config(directory).get("architectures") or []
     for name, target in FAMILIES.items():
         if any(architecture.endswith(name) for architecture in architectures):
-            module, _, cls = target.partition(":")
-            head: Head = getattr(importlib.import_module(module), cls)(directory, config)
-            return head
+            return target
     raise ConfigError(
         f"{directory} holds {', '.join(architectures) or 'a model without an architecture'}, which "
         f"is no reward model; wanted an architecture that ends in {' or '.join(FAMILIES)}"

@@ -15,7 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
@@ -23,6 +25,8 @@ from torch.nn import functional
 from actors.reward_models import read_config
 from actors.reward_models.tensors import INDEX
 from actors.types import ConfigError
+
+Floats = NDArray[np.float64]
 
 HEADS = "reward-head.safetensors"
 TEMPERATURE = 10.0
@@ -42,6 +46,12 @@ class Gate(nn.Module):  # type: ignore[misc]
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.logit_scale = nn.Parameter(torch.ones(1))
 
+    def weights(self, states_NH: Floats) -> Floats:
+        """As `forward`, in NumPy. [N][J]"""
+        with torch.inference_mode():
+            found: Floats = self(torch.tensor(states_NH, dtype=torch.float32)).double().numpy()
+        return found
+
     def forward(self, states_BH: torch.Tensor) -> torch.Tensor:
         """The weight of each objective. [B][J]"""
         for layer in list(self.layers)[:-1]:
@@ -51,8 +61,8 @@ class Gate(nn.Module):  # type: ignore[misc]
 
 
 def fit_gate(
-    states_BH: torch.Tensor,
-    margins_BJ: torch.Tensor,
+    states_BH: Floats,
+    margins_BJ: Floats,
     *,
     hidden: int,
     num_hidden: int = 3,
@@ -65,14 +75,15 @@ def fit_gate(
     less those of the other.
     """
     torch.manual_seed(seed)
+    states, margins = (torch.tensor(x, dtype=torch.float32) for x in (states_BH, margins_BJ))
     gate = Gate(states_BH.shape[1], margins_BJ.shape[1], hidden=hidden, num_hidden=num_hidden)
     optimizer = torch.optim.AdamW(gate.parameters(), lr=RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     order = torch.Generator().manual_seed(seed)
     gate.train()
     for _ in range(steps):
-        rows = torch.randperm(len(states_BH), generator=order)[:BATCH]
-        scores_B = (gate(states_BH[rows]) * margins_BJ[rows]).sum(dim=1)
+        rows = torch.randperm(len(states), generator=order)[:BATCH]
+        scores_B = (gate(states[rows]) * margins[rows]).sum(dim=1)
         loss = -functional.logsigmoid(scores_B).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -87,8 +98,8 @@ def save_head(
     directory: Path,
     *,
     gate: Gate,
-    regression_JH: torch.Tensor,
-    transform_JJ: torch.Tensor,
+    regression_JH: Floats,
+    transform_JJ: Floats,
     objectives: Sequence[str],
     pattern: Sequence[int],
     about: Mapping[str, Any],
@@ -108,8 +119,8 @@ def save_head(
         if file.is_file() and file.name not in ("config.json", INDEX):
             _link(file.resolve(), making / file.name)
     tensors = {
-        "regression_layer.weight": regression_JH.float().contiguous(),
-        "reward_transform_matrix": transform_JJ.float().contiguous(),
+        "regression_layer.weight": torch.tensor(regression_JH, dtype=torch.float32),
+        "reward_transform_matrix": torch.tensor(transform_JJ, dtype=torch.float32),
         **{f"gating.{name}": t.detach().contiguous() for name, t in gate.state_dict().items()},
     }
     save_file(tensors, str(making / HEADS))

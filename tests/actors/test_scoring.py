@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from actors.bundled import bundled_path
 from actors.config import ModelConfig
-from actors.engines import scoring
+from actors.engines import reading
 from actors.engines.base import ScoreRequest
 from actors.engines.hf import HFEngine
 from actors.engines.masks import windows
@@ -122,8 +122,8 @@ def test_a_header_is_read_once_and_serves_later_calls(reference):
 
 
 def test_headers_that_are_kept_stay_within_their_bounds(reference, monkeypatch):
-    monkeypatch.setattr(scoring, "NUM_HEADERS", 2)
-    monkeypatch.setattr(scoring, "HEADER_TOKENS", 400)
+    monkeypatch.setattr(reading, "NUM_HEADERS", 2)
+    monkeypatch.setattr(reading, "HEADER_TOKENS", 400)
     reader = likelihoods(reference, Limits(row=32, pack=512, scored=100))
     for seed in range(3):
         requests = questions(3, shots=150, prompt=20, text=1, seed=seed)
@@ -270,7 +270,7 @@ def test_closing_drops_scoring_under_way_and_refuses_new_calls(directory, render
     async def close_early():
         requests = questions(40, prompt=200)
         call = asyncio.ensure_future(engine.continuation_logprobs(requests))
-        while not engine._scoring:  # noqa: ASYNC110  (only this test wants to know)
+        while not engine._reads._reading:  # noqa: ASYNC110  (only this test wants to know)
             await asyncio.sleep(0)
         await engine.close()
         with pytest.raises(asyncio.CancelledError):

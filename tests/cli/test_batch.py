@@ -111,7 +111,7 @@ def test_what_cannot_be_scored_is_refused_before_anything_starts(
         (("reward", "none.jsonl", *FAKE, "--column", "reply=text"), "with a part of prompt"),
         (
             ("reward", "taken.jsonl", "--model", "bundled:smollm2-135m-instruct"),
-            "which is no reward model",
+            "models.model: ",
         ),
     ):
         ended = tools.finished(tmp_path, *arguments)

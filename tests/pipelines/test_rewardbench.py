@@ -37,13 +37,13 @@ def swapped():
             "ArmoRM",
             (*ARMORM, *ARMORM_CODE),
             (96.93, 76.75, 90.54, 97.35, 90.39),
-            (92.20, 90.81, 88.97),
+            (92.20, 90.81, 89.0),
         ),
         (
             "FsfairX",
             (*FSFAIRX, *FSFAIRX_CODE),
             (99.44, 65.13, 86.76, 86.44, 84.44),
-            (87.82, 84.71, 83.59),
+            (87.82, 84.71, 83.6),
         ),
     ],
 )
@@ -56,7 +56,9 @@ def test_published_counts_give_the_correct_and_the_published_figures(
     *sections, score = other.values()
     prior = sum(PRIOR[name]) / 4
     old = (sum(sections) + 0.5 * prior) / 4.5
-    assert [round(100 * value, 2) for value in (other["Safety"], score, old)] == list(published)
+    assert [round(100 * value, 2) for value in (other["Safety"], score)] == list(published[:2])
+    # The leaderboard of the time has one decimal.
+    assert round(100 * old, 1) == published[2]
 
 
 def test_uncertainty_of_a_section_is_that_of_independent_subsets():

@@ -5,15 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from actors.bundled import bundled_path
 from actors.config import ModelConfig
 from actors.host import Host
-from actors.types import ConfigError, Message
-from pipelines.train_reward import Request, pairs, train
-
-FILL = ("models.model.cpus=1", "cluster.cpus=1")
+from actors.types import Message
+from pipelines.train_reward import pairs
 
 
 def row(i):
@@ -23,27 +19,32 @@ def row(i):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, tools):
     folder = tmp_path_factory.mktemp("head")
-    data = folder / "polite.jsonl"
-    data.write_text("".join(json.dumps(row(i)) + "\n" for i in range(60)))
-    base = bundled_path("smollm2-135m-instruct")
-    request = Request(
-        data=str(data), base=str(base), output=str(folder / "out"), steps=50, overrides=FILL
+    rows = "".join(json.dumps(row(i)) + "\n" for i in range(60))
+    (folder / "polite.jsonl").write_text(rows)
+    base = ("--base", "bundled:smollm2-135m-instruct", "models.model.cpus=1", "cluster.cpus=1")
+    ended = tools.finished(
+        folder, "train-reward", "polite.jsonl", *base, "--output", "out", "--steps", "50"
     )
-    return request, train(request, Console(quiet=True)), folder / "out" / "model"
+    return folder, ended
 
 
 def test_the_head_tells_held_out_pairs_apart(trained):
-    _, (head, longer, shorter), _ = trained
-    assert head.value == 1.0
-    assert head.interval.low > 0.5
-    assert longer.value + shorter.value == pytest.approx(1.0)
-    assert head.pairs == longer.pairs > 3
+    folder, ended = trained
+    assert (ended.returncode, ended.stderr) == (0, "")
+    about = json.loads((folder / "out" / "model" / "config.json").read_text())["lilliput"]
+    head, more, fewer = about["accuracy"].values()
+    assert head == 1.0
+    assert more + fewer == pytest.approx(1.0)
+    assert about["held_out_pairs"] > 3
+    (line,) = (line for line in ended.stdout.splitlines() if "score of the head" in line)
+    assert "100.0%" in line
+    assert line.split()[-1] == str(about["held_out_pairs"])
 
 
 def test_the_directory_is_a_reward_model_like_any_other(trained):
-    _, _, model = trained
+    model = trained[0] / "out" / "model"
     host = Host("polite", ModelConfig(engine="reward", path=str(model), known_pair=(
         "What comes after 99?", row(100)["chosen"], row(100)["rejected"]
     )))  # fmt: skip
@@ -65,10 +66,11 @@ def test_the_directory_is_a_reward_model_like_any_other(trained):
     assert polite.parts[0] > rude.parts[0]
 
 
-def test_a_second_model_in_the_same_place_is_refused(trained):
-    request, _, _ = trained
-    with pytest.raises(ConfigError, match="model exists: give another --output"):
-        train(request, Console(quiet=True))
+def test_a_second_model_in_the_same_place_is_refused(trained, tools):
+    base = ("--base", "bundled:smollm2-135m-instruct")
+    ended = tools.finished(trained[0], "train-reward", "polite.jsonl", *base, "--output", "out")
+    assert ended.returncode == 2
+    assert "out/model exists: give another --output" in ended.stderr
 
 
 def test_pairs_are_within_a_group_and_never_of_equals():
