@@ -23,7 +23,7 @@ from pipelines.tasks.files import Row
 from pipelines.tasks.rows import RowTask
 
 USUAL: Mapping[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "question", "instruction", "query", "input", "context"),
+    "prompt": ("prompt", "question", "instruction", "query", "input", "conversations"),
     "response": ("response", "completion", "reply", "answer", "output"),
     "messages": ("messages", "conversation", "conversations"),
     "chosen": ("chosen", "chosen_response", "response_chosen"),
@@ -135,6 +135,8 @@ def _turns(row: Row, column: str) -> list[Message]:
     value = row.value(column)
     if isinstance(value, str):
         return list(_spoken(value)) if HH_TURN.match(value) else [_message("user", value)]
+    if isinstance(value, Mapping):
+        value = [value]
     if not isinstance(value, Sequence) or not value:
         raise row.error(f"{type(value).__name__} in field {column!r}, where text or turns belong")
     found = []

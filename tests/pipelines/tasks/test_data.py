@@ -42,6 +42,16 @@ def only(write_jsonl, row, **config):
             "0",
         ),
         (
+            {
+                "conversations": [{"from": "human", "value": "Hi"}],
+                "chosen": {"from": "gpt", "value": "Yo."},
+                "rejected": {"from": "gpt", "value": "No."},
+            },
+            [("user", "Hi")],
+            ["Yo.", "No."],
+            "0",
+        ),
+        (
             {"prompt": [{"role": "user", "content": "Hi"}], "candidates": ["a", "b", "c"]},
             [("user", "Hi")],
             ["a", "b", "c"],
