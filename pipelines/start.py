@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from pipelines import tables
-from pipelines.execute import execute, plan, run_directories
+from pipelines import execute, tables
 from pipelines.exits import Interrupted, too_many_failed
 from pipelines.job import Job
 from results.directories import Directory
@@ -35,16 +34,16 @@ def run_jobs(
     again: the command that goes on where this one stops. after: called for each complete run; the
     lines that it returns are printed. Raises Interrupted, and as `execute` does.
     """
-    where, directories = run_directories(jobs, options.output, fresh=options.fresh)
+    where, directories = execute.run_directories(jobs, options.output, fresh=options.fresh)
     runs = list(zip(jobs, directories, strict=True))
     console = tables.console(stderr=options.as_json)
     if options.dry_run:
         for job, directory in runs:
-            tables.print_pairs(console, plan(job, directory))
+            tables.print_pairs(console, execute.plan(job, directory))
         return 0
     code = 0
     try:
-        for job, directory, summary in execute(
+        for job, directory, summary in execute.execute(
             runs, fresh=options.fresh, console=console, as_json=options.as_json
         ):
             said = after(job, directory, summary) if after else ()

@@ -95,7 +95,7 @@ MAY_IMPORT = {
 
 ONLY_IN = {
     "ray": ("cluster.rays", "cluster.jobs"),
-    "vllm": ("actors.engines.vllm",),
+    "vllm": ("actors.engines.vllm_core",),
     "datasets": ("pipelines.tasks.sources",),
     "lm_eval": ("pipelines.tasks.lm_eval",),
     "torch": ("actors.engines", "actors.reward_models", "actors.gguf_model"),

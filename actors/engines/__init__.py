@@ -61,24 +61,29 @@ def _hf_args() -> frozenset[str]:
     return frozenset({"attn_implementation"})
 
 
+VLLM_INSTALL = "pip install 'lilliput[gpu]' (or 'lilliput[cpu]')"
+VLLM_RESERVED = {
+    "model": "use path",
+    "tokenizer": "use path",
+    "revision": "use revision",
+    "max_model_len": "use context",
+    "dtype": "use dtype",
+    "seed": "every candidate has its own",
+    "logprobs_mode": "log-probabilities are raw ones",
+    "trust_remote_code": "code of a model repository is never run",
+}
+POOLING = ("runner", "convert", "pooler_config")
+"""What makes an embedding model of a language model in vLLM."""
+
 ENGINES: dict[str, EngineSpec] = {
     "vllm": EngineSpec(
         target="actors.engines.vllm:VLLMEngine",
         weights=True,
         summary="vLLM, on GPUs or CPUs: continuous batching over all concurrent calls",
         package="vllm",
-        install="pip install 'lilliput[gpu]' (or 'lilliput[cpu]')",
+        install=VLLM_INSTALL,
         known_args=_vllm_args,
-        reserved={
-            "model": "use path",
-            "tokenizer": "use path",
-            "revision": "use revision",
-            "max_model_len": "use context",
-            "dtype": "use dtype",
-            "seed": "every candidate has its own",
-            "logprobs_mode": "log-probabilities are raw ones",
-            "trust_remote_code": "code of a model repository is never run",
-        },
+        reserved=VLLM_RESERVED,
     ),
     "hf": EngineSpec(
         target="actors.engines.hf:HFEngine",
@@ -92,6 +97,17 @@ ENGINES: dict[str, EngineSpec] = {
         serves=frozenset({"reward"}),
         summary="reward models on transformers: ArmoRM and sequence classification",
         known_args=_hf_args,
+        check_files=family,
+    ),
+    "vllm_reward": EngineSpec(
+        target="actors.engines.vllm_reward:VLLMRewardEngine",
+        weights=True,
+        serves=frozenset({"reward"}),
+        summary="the same reward models, their bodies on vLLM",
+        package="vllm",
+        install=VLLM_INSTALL,
+        known_args=_vllm_args,
+        reserved={**VLLM_RESERVED, **dict.fromkeys(POOLING, "it is what reward models need")},
         check_files=family,
     ),
     "states": EngineSpec(
@@ -149,7 +165,7 @@ def check(name: str, config: ModelConfig) -> None:
 def environment(config: ModelConfig) -> dict[str, str]:
     """Environment variables of a process that hosts this model: set before its first import."""
     shared = {"TOKENIZERS_PARALLELISM": "false"}
-    if config.engine == "vllm":
+    if config.engine in ("vllm", "vllm_reward"):
         from actors.engines.vllm_args import environment as of_vllm
 
         return shared | of_vllm(config)

@@ -21,6 +21,7 @@ from tests.bench import (
     overhead,
     pikl,
     recovery,
+    reward_speed,
     simulate,
     start_to_finish,
 )
@@ -37,6 +38,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Result]]] = {
     "simulate": simulate.measure,
     "choice_parity": choice_parity.measure,
     "choice_speed": choice_speed.measure,
+    "reward_speed": reward_speed.measure,
 }
 """The quick ones first."""
 

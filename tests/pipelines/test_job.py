@@ -135,7 +135,7 @@ def test_another_row_in_the_file_is_another_run(tmp_path: Path) -> None:
             "roles.scorers.s: there is no model 'big' under models",
         ),
         ("roles.scorers.s=recorded", "roles.scorers.s: kind 'recorded' needs field"),
-        ("models.small.engine=vlm", "unknown engine 'vlm'; known: vllm, hf, fake, replay"),
+        ("models.small.engine=vlm", "unknown engine 'vlm'; known: vllm, hf, reward"),
         ("models.small.args.speed=9", "models.small.args: engine 'fake' has no argument 'speed'"),
         ("models.small.engine=replay", "models.small: engine 'replay' needs path"),
         ("models.small.engine=hf", "a model needs path"),
