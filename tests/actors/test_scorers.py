@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.config import Sampling, ScorerConfig
+from actors.config import ModelConfig, Sampling, ScorerConfig
 from actors.generator import ModelGenerator, candidate_seed
 from actors.roles import LabelLogprobs
-from actors.scorers import make_scorer
+from actors.scorers import check_scorer, make_scorer
 from actors.types import Candidate, Completion, ConfigError, Item, Message
 
 ITEM = Item(
@@ -126,4 +126,6 @@ def test_recorded_scores_are_looked_up_by_name() -> None:
 )
 def test_a_scorer_that_cannot_work_is_refused(config: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        make_scorer("s", ScorerConfig.model_validate(config), {"small": ScriptedModel()})
+        check_scorer(
+            "s", ScorerConfig.model_validate(config), {"small": ModelConfig(engine="fake")}
+        )
