@@ -77,7 +77,8 @@ class Sampling(StrictConfig):
     """0: no limit."""
     repetition_penalty: float = Field(1.0, gt=0.0)
     max_tokens: int = Field(512, ge=1)
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    # Not strict: scorers' sections are read outside JSON mode, and YAML has lists only.
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), strict=False)
     """Besides the model's own end tokens. The stop string is not part of the text."""
 
 

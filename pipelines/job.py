@@ -105,9 +105,9 @@ def prepare(config: RunConfig) -> Job:
     method = load_method(config.pipeline.get("name"))
     settings = {key: value for key, value in config.pipeline.items() if key != "name"}
     method_config = parse(method.Config, settings, "pipeline")
-    _check_roles(config, method, method_config)
     for name, model in config.models.items():
         engines.check(name, model)
+    _check_roles(config, method, method_config)
     models = {name: _model_identity(name, model) for name, model in config.models.items()}
     task = load_task(config.task)
     if config.pipeline["name"] == "rank":

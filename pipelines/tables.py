@@ -11,6 +11,7 @@ from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
 from results.compare import Comparison
 from results.directories import Where
+from results.judges import JudgeRow
 from results.summary import Row, Summary
 
 WIDTH = 160
@@ -36,6 +37,8 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         out.print(_result(_largest([row for row in rest if row.metric == metric]), metric), "")
     if any(map(_is_choice, summary.rows)):
         out.print(_figures([row for row in rest if not row.k]), "")
+    if summary.judges:
+        out.print(_judges(summary.judges), "")
     if macro := [row for row in summary.categories if row.category == MACRO]:
         out.print(_macro(macro), "")
     improvements = [_improvement(row) for row in summary.rows if _is_choice(row)]
@@ -63,6 +66,20 @@ def _figures(rows: Sequence[Row]) -> Table:
     for row in rows:
         interval = f"{row.low:.1%} to {row.high:.1%}"
         table.add_row(f"{row.method}: {row.metric}", f"{row.value:.1%}", interval, f"{row.items:,}")
+    return table
+
+
+def _judges(rows: Sequence[JudgeRow]) -> Table:
+    table = _table("judges, 95 % intervals over items")
+    table.add_column("judge", overflow="fold")
+    table.add_column("figure", overflow="fold")
+    for name in ("value", "interval", "unbiased", "items"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        unbiased = "" if row.unbiased is None else f"{row.unbiased:.2f}"
+        interval = f"{row.low:.2f} to {row.high:.2f}"
+        cells = (row.figure, f"{row.value:.2f}", interval, unbiased, f"{row.items:,}")
+        table.add_row(row.judge, *cells)
     return table
 
 
