@@ -45,6 +45,7 @@ class Listing(StrEnum):
     engines = "engines"
     rankers = "rankers"
     scorers = "scorers"
+    judges = "judges"
     configs = "configs"
 
 

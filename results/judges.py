@@ -3,8 +3,8 @@
     records, `Score.parts` --cases--> a few numbers of each item --mean over items--> JudgeRow
 
 coverage            share of the verdicts that were asked for and given
-mean                of the scores; with verdicts missing also `mean_if_lowest`, `mean_if_highest`:
-                    what it would be, were every missing score at that end of the scale
+mean                of the scores, on a scale; where some are missing also `mean_if_lowest` and
+                    `mean_if_highest`: what it would be, were all of these at that end
 position            share of comparisons in which the verdict followed the place: with the places
                     exchanged, the same place was preferred
 first_place         share of the verdicts, ties aside, that preferred the first place
@@ -136,11 +136,8 @@ class Judged:
     def _measured(self, found: Case) -> Iterable[tuple[str, float]]:
         judge, said, values_N = self._judge, found.said, found.values_N
         yield "coverage", said.given / said.asked if said.asked else math.nan
-        known_N = np.isfinite(values_N)
-        yield "mean", float(values_N[known_N].mean()) if known_N.any() else math.nan
-        if not known_N.all():
-            yield "mean_if_lowest", float(np.where(known_N, values_N, judge.low).mean())
-            yield "mean_if_highest", float(np.where(known_N, values_N, judge.high).mean())
+        if judge.form == "scale":
+            yield from self._means(values_N)
         yield "position", said.position
         yield "first_place", said.first_place
         lengths_N = np.array([len(c.text) for c in found.candidates], dtype=np.float64)
@@ -152,6 +149,13 @@ class Judged:
             yield f"self:{juror}", preference(verdicts_N, own_N)
             right_N = np.array([_right(c) for c in found.candidates])
             yield f"self_if_equal:{juror}", preference(verdicts_N, own_N, right_N)
+
+    def _means(self, values_N: Floats) -> Iterable[tuple[str, float]]:
+        known_N = np.isfinite(values_N)
+        yield "mean", float(values_N[known_N].mean()) if known_N.any() else math.nan
+        if not known_N.all():
+            yield "mean_if_lowest", float(np.where(known_N, values_N, self._judge.low).mean())
+            yield "mean_if_highest", float(np.where(known_N, values_N, self._judge.high).mean())
 
     def _row(self, figure: str) -> JudgeRow | None:
         values_Q = np.full(len(self._groups), math.nan)
