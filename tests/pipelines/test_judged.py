@@ -1,19 +1,22 @@
 """Judges with a known bias, from their replies to the figures of the summary."""
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from actors.config import JudgeSettings, ScorerConfig
 from actors.judge import about
 from actors.scorers import make_scorer
 from actors.types import Candidate, Completion, Item, Message
-from results.judges import JudgeRow, judges_of
+from results.judges import JudgeRow, judges_of, somers_d
 from results.schema import CandidateRecord, Record, ScoreRecord
 from results.summary import Summary, summarize_answers
 
@@ -182,6 +185,17 @@ def test_a_taste_for_what_is_right_is_no_taste_for_length_among_the_wrong() -> N
     rows = figures("judge", Writer(fair), right)
     assert rows["length"].value > 0.3
     assert rows["length_among_wrong"].value == 0.0
+
+
+def test_the_correlation_is_somers_d_with_ties_and_without_what_is_missing() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, y = rng.integers(0, 5, 9).astype(float), rng.integers(0, 3, 9).astype(float)
+        wanted = scipy.stats.somersd(x, y).statistic
+        assert somers_d(x, y) == pytest.approx(wanted)
+        assert somers_d(np.append(x, 9.0), np.append(y, math.nan)) == pytest.approx(wanted)
+    assert math.isnan(somers_d(np.ones(3), np.arange(3.0)))
+    assert somers_d(np.arange(3.0), np.ones(3)) == 0.0
 
 
 def two_members(own: str, others: str) -> list[list[tuple[str, str]]]:
