@@ -29,6 +29,8 @@ from actors.roles import Model
 from actors.tournament import Pair, both_agree, both_orders, knockout
 from actors.types import Candidate, ConfigError, Item, Score
 
+MOST_SHOWN = len(ascii_uppercase)
+"""Candidates that `judge_kway` can show at once."""
 WORTH = (1.0, 0.0, 0.5)
 """What A, B and C (a tie) say of the candidate in the first place."""
 
@@ -158,9 +160,9 @@ class KWay(Judge):
     async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
         """See `Judge`. Raises ConfigError for more texts than there are letters."""
         texts, num = list(places), len(places)
-        if num > len(ascii_uppercase):
+        if num > MOST_SHOWN:
             raise ConfigError(
-                f"judge_kway shows at most {len(ascii_uppercase)} candidates at once, got {num} of "
+                f"judge_kway shows at most {MOST_SHOWN} candidates at once, got {num} of "
                 f"item {item.id!r}; draw fewer, or use judge_pairwise"
             )
         if num < 2:

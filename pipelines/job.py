@@ -15,7 +15,7 @@ from typing import Any
 from actors import engines
 from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
-from actors.judge import JUDGES, about
+from actors.judge import JUDGES, MOST_SHOWN, about
 from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
 from actors.scorers import SCORERS, check_scorer, check_serves, make_scorer
@@ -239,6 +239,12 @@ def _check_choices(task: Task) -> None:
 
 
 def _check_rankers(config: RunConfig, method_config: rank.Config) -> None:
+    for name, judge in config.roles.scorers.items():
+        if judge.kind == "judge_kway" and method_config.n > MOST_SHOWN:
+            raise ConfigError(
+                f"roles.scorers.{name}: judge_kway shows at most {MOST_SHOWN} candidates at once, "
+                f"and pipeline.n is {method_config.n}; lower it, or use judge_pairwise"
+            )
     for ranker in method_config.rankers:
         scorer = rank.scorer_of(ranker)
         if scorer in READS:
