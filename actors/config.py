@@ -77,7 +77,8 @@ class Sampling(StrictConfig):
     """0: no limit."""
     repetition_penalty: float = Field(1.0, gt=0.0)
     max_tokens: int = Field(512, ge=1)
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    # Not strict: scorers' sections are read outside JSON mode, and YAML has lists only.
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), strict=False)
     """Besides the model's own end tokens. The stop string is not part of the text."""
 
 
@@ -262,6 +263,37 @@ class ProcessPrompts(StrictConfig):
     """`tags`: what stands between a tag and the next step."""
 
 
+class JudgeSettings(StrictConfig):
+    """How hosted models give verdicts that they write down; see `actors.judge`."""
+
+    sampling: Sampling = Sampling(temperature=0.7, top_p=0.9, max_tokens=512)
+    """How a verdict is drawn; greedily where there is one for each prompt, until that has failed
+    to be read."""
+    repeats: int = Field(1, ge=1)
+    """`judge`: verdicts on each candidate, which are averaged."""
+    orders: int = Field(2, ge=1)
+    """`judge_kway`: shuffled orders in which the candidates are shown, averaged."""
+    retries: int = Field(2, ge=0)
+    """How often a reply that holds no verdict is drawn again, from a new seed each time."""
+    min_coverage: float = Field(0.9, ge=0.0, le=1.0)
+    """Share of verdicts, of those asked for, below which the summary warns."""
+    judges_itself: bool = False
+    """Lets the model that draws all candidates be their only judge."""
+    verdict: str = "[[{verdict}]]"
+    """Of a prompt that is written out in the config: the form in which a verdict is given."""
+    low: float = 1.0
+    """Of a prompt that is written out in the config: the ends of its scale."""
+    high: float = 10.0
+
+    @model_validator(mode="after")
+    def _form(self) -> Self:
+        if self.verdict.count("{verdict}") != 1 or not self.verdict.partition("{verdict}")[0]:
+            raise ValueError(f"verdict: wanted text and then {{verdict}}, got {self.verdict!r}")
+        if self.high <= self.low:
+            raise ValueError(f"high: wanted more than low = {self.low:g}, got {self.high:g}")
+        return self
+
+
 class ScorerConfig(StrictConfig):
     """One scorer. In YAML a bare name stands for `{kind: name}`."""
 
@@ -269,6 +301,8 @@ class ScorerConfig(StrictConfig):
     """A name in `actors.scorers.SCORERS`."""
     model: str | None = None
     """The hosted model it asks; None for scorers that read the candidate alone."""
+    models: tuple[str, ...] = Field((), strict=False)
+    """`judge`, `judge_pairwise`, `judge_kway`: a jury of hosted models, in place of `model`."""
     top: int = Field(20, ge=2, le=20)
     """`self_certainty`: how many of the likeliest tokens are read at each position."""
     field: str | None = None
@@ -277,19 +311,27 @@ class ScorerConfig(StrictConfig):
     """How its scores become the positive weights of `weighted:NAME`; None: the kind's own way."""
     prompt: str | None = None
     """`p_true`: replaces the default; `{question}` and `{answer}` are filled in. `pairwise`:
-    `{context}`, `{a}` and `{b}`."""
+    `{context}`, `{a}` and `{b}`. Judges: a name in `actors.judge_prompts.shipped`, or a text with
+    `{answer}`, with `{a}` and `{b}`, or with `{answers}`."""
     # Not strict: below a `before` validator pydantic leaves JSON mode, and YAML has lists only.
     labels: tuple[str, str] | None = Field(None, strict=False)
     """One token each. `p_true`: right and wrong (Yes, No); `pairwise`: the first is better and the
     second is (A, B); `process`: a good step and a bad one (+, -)."""
     tournament: Literal["full", "knockout"] = "full"
-    """`pairwise`: every pair, or the best so far against the next."""
+    """`pairwise`, `judge_pairwise`: every pair, or the best so far against the next."""
     process: ProcessPrompts = ProcessPrompts()
     """`process`: what is a step, and how it is asked about."""
     discriminator: str | None = None
     """`consensus`: the hosted model that judges; None: `model`, the same weights."""
     verdicts: VerdictPrompts = VerdictPrompts()
     """`consensus`: what both are asked."""
+    judge: JudgeSettings = JudgeSettings()
+    """`judge`, `judge_pairwise`, `judge_kway`: how verdicts are drawn."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The hosted models that give the score: a jury, one, or none."""
+        return self.models or tuple(filter(None, [self.model]))
 
 
 class RolesConfig(StrictConfig):

@@ -9,13 +9,16 @@ reward           a hosted reward model                  (actors.reward_models, a
 pairwise         a preference model, by its labels
 process          a model of steps, by its labels
 consensus        what the rankers of the Consensus Game read
+judge            hosted models that write a verdict down  (actors.judge, as are the next)
+judge_pairwise   the same of two candidates at a time
+judge_kway       the same of all at once
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actors import consensus
+from actors import consensus, judge
 from actors.config import ModelConfig, Scale, ScorerConfig
 from actors.engines import ENGINES, Served
 from actors.reward_models.pairwise import Preferred
@@ -186,7 +189,8 @@ def _joined(rows: tuple[Continuation | None, ...]) -> Score:
 class ScorerSpec:
     """A scorer by name: how it is made, and what its values are."""
 
-    make: Callable[[ScorerConfig, Model | None], Scorer]
+    make: Callable[[ScorerConfig, Model | None], Scorer] | None
+    """None: it is made by another table, of actors.judge."""
     scale: Scale
     summary: str
     needs: tuple[str, ...] = ()
@@ -257,6 +261,23 @@ SCORERS: Mapping[str, ScorerSpec] = {
         summary="what the rankers of the Consensus Game read: G, MI, SC, D, MI*, equilibrium",
         needs=("model",),
     ),
+    "judge": ScorerSpec(
+        make=None,
+        scale="softmax",
+        summary="a language model's written verdict on each candidate, on a scale; or a jury's",
+    ),
+    "judge_pairwise": ScorerSpec(
+        make=None,
+        scale="probability",
+        summary="a language model's written verdict on two candidates at a time, in both orders",
+        is_relative=True,
+    ),
+    "judge_kway": ScorerSpec(
+        make=None,
+        scale="probability",
+        summary="the candidate that a language model chooses of all, in several shuffled orders",
+        is_relative=True,
+    ),
 }
 
 
@@ -265,7 +286,7 @@ def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConf
     where = f"roles.scorers.{name}"
     if config.kind not in SCORERS:
         raise ConfigError(f"{where}: unknown scorer {config.kind!r}; known: {', '.join(SCORERS)}")
-    for named in filter(None, (config.model, config.discriminator)):
+    for named in filter(None, (*config.asked, config.discriminator)):
         if named not in models:
             raise ConfigError(f"{where}: there is no model {named!r} under models")
         check_serves(where, named, models[named], SCORERS[config.kind].asks)
@@ -274,6 +295,13 @@ def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConf
     for key in SCORERS[config.kind].needs:
         if getattr(config, key) is None:
             raise ConfigError(f"{where}: kind {config.kind!r} needs {key}")
+    if config.kind not in judge.JUDGES and config.models:
+        raise ConfigError(f"{where}: models is for {', '.join(judge.JUDGES)}, not {config.kind!r}")
+    if config.kind in judge.JUDGES:
+        try:
+            judge.check(config)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
 
 
 WANTED: Mapping[Served, str] = {
@@ -293,12 +321,20 @@ def check_serves(where: str, name: str, model: ModelConfig, asks: Served) -> Non
         )
 
 
-def make_scorer(name: str, config: ScorerConfig, models: Mapping[str, Model]) -> Scorer:
-    """Build the scorer that the config calls `name`, which `check_scorer` has let pass."""
+def make_scorer(
+    name: str, config: ScorerConfig, models: Mapping[str, Model], *, seed: int = 0
+) -> Scorer:
+    """Build the scorer that the config calls `name`, which `check_scorer` has let pass. seed: the
+    run's.
+    """
+    if config.kind in judge.JUDGES:
+        return judge.JUDGES[config.kind](config, [models[juror] for juror in config.asked], seed)
     model = None if config.model is None else models[config.model]
     if config.discriminator is not None:
         return Consensus(config, model, models[config.discriminator])
-    return SCORERS[config.kind].make(config, model)
+    make = SCORERS[config.kind].make
+    assert make is not None, "what has no maker is a judge"
+    return make(config, model)
 
 
 def _fill(template: str, *, question: str, answer: str) -> str:

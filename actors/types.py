@@ -20,6 +20,24 @@ THOUGHT_TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 """Opens or closes (group 1) a thought in the text of a completion."""
 
 
+def cut_reasoning(text: str) -> str:
+    """Drop what stands between `<think>` and `</think>`, in linear time.
+
+    A thought that never ends is dropped whole. Texts made elsewhere may hold the closing tag alone,
+    where their template wrote the opening one: everything before it is dropped.
+    """
+    pieces = THOUGHT_TAG.split(text)
+    kept = [pieces[0]]
+    thinking = False
+    for slash, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        if slash and not thinking:
+            kept.clear()
+        thinking = not slash
+        if not thinking:
+            kept.append(piece)
+    return " ".join(kept)
+
+
 class LilliputError(Exception):
     """Base of the errors that carry a message for the user: wanted, got, do this."""
 

@@ -42,6 +42,7 @@ class Listing(StrEnum):
     engines = "engines"
     rankers = "rankers"
     scorers = "scorers"
+    judges = "judges"
     configs = "configs"
 
 

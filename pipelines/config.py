@@ -170,9 +170,10 @@ def shipped() -> Mapping[str, Path]:
         if folder.is_dir()
         for path in sorted(folder.rglob("*.yaml"))
     }
-    # A manifest for Kubernetes says so in its first key; it is no config of ours.
+    # Judges' prompts are no configs, nor is a manifest for Kubernetes: its first key says so.
     return {
         name: path
         for name, path in found.items()
-        if not re.search(r"^apiVersion:", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if not name.startswith("judges/")
+        and not re.search(r"^apiVersion:", path.read_text(encoding="utf-8"), re.MULTILINE)
     }

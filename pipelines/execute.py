@@ -24,6 +24,7 @@ from pipelines.config import place
 from pipelines.job import Job
 from pipelines.live import work_off
 from results.directories import Directory, fresh_directory, open_directory
+from results.judges import judges_of
 from results.parts import read_records
 from results.report import write_report
 from results.store import Manifest, Store
@@ -74,9 +75,9 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
         ("requests", job.method.requests(job.method_config, num)),
     ]
     lines += [
-        (f"scorer {name}", f"{scorer.kind} asks {scorer.model} about every draw")
+        (f"scorer {name}", f"{scorer.kind} asks {', '.join(scorer.asked)} about every draw")
         for name, scorer in job.config.roles.scorers.items()
-        if scorer.model
+        if scorer.asked
     ]
     lines.append(("prompt tokens", _prompt_tokens(job)))
     for name, model in job.config.models.items():
@@ -127,7 +128,9 @@ def execute(
 
 def _conclude(job: Job, store: Store) -> Summary:
     """Summarize a complete run and write its report."""
-    summary = summarize_answers(read_records(store.directory), limited=job.task.limited)
+    summary = summarize_answers(
+        read_records(store.directory), limited=job.task.limited, judges=judges_of(job.identity)
+    )
     write_summary(store.directory, summary)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     store.note(finished=finished, usage=summary.usage)

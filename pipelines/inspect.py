@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+from actors import judge_prompts
 from actors.bundled import BUNDLED
 from actors.config import ModelConfig
 from actors.engines import ENGINES
@@ -31,6 +32,9 @@ def listing(what: str) -> list[tuple[str, str]]:
             )
         ),
         "scorers": lambda: [(name, spec.summary) for name, spec in SCORERS.items()],
+        "judges": lambda: [
+            (name, _first_comment(path)) for name, path in judge_prompts.shipped().items()
+        ],
         "configs": lambda: [(name, _first_comment(path)) for name, path in shipped().items()],
     }
     pairs: list[tuple[str, str]] = tables[what]()

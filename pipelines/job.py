@@ -15,6 +15,7 @@ from typing import Any
 from actors import engines
 from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
+from actors.judge import JUDGES, MOST_SHOWN, about
 from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
 from actors.scorers import SCORERS, check_scorer, check_serves, make_scorer
@@ -123,6 +124,10 @@ def prepare(config: RunConfig) -> Job:
         "seed": config.seed,
         "shard_size": config.shard_size,
     }
+    judges = {name: about(s) for name, s in config.roles.scorers.items() if s.kind in JUDGES}
+    if judges:
+        # With the text of their prompts, of which a config has only the names.
+        identity["judges"] = judges
     return Job(
         config=config, task=task, method=method, method_config=method_config, identity=identity
     )
@@ -163,7 +168,8 @@ def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
         models[roles.generator], seed=job.config.seed, top_logprobs=max(tops, default=0)
     )
     scorers: dict[str, Scorer] = {
-        name: make_scorer(name, scorer, models) for name, scorer in roles.scorers.items()
+        name: make_scorer(name, scorer, models, seed=job.config.seed)
+        for name, scorer in roles.scorers.items()
     }
     bound = {
         "generator": generator,
@@ -192,9 +198,20 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
             check_serves(f"roles.{role}", model, config.models[model], "text")
     for name, scorer in roles.scorers.items():
         check_scorer(name, scorer, config.models)
-        if scorer.model is not None and config.models[scorer.model].engine == "replay":
+        for asked in scorer.asked:
+            if config.models[asked].engine == "replay":
+                raise ConfigError(
+                    f"roles.scorers.{name}: model {asked!r} is a replay, without weights to ask"
+                )
+        if (
+            scorer.kind in JUDGES
+            and needed != ["scorers"]
+            and scorer.asked == (roles.generator,)
+            and not scorer.judge.judges_itself
+        ):
             raise ConfigError(
-                f"roles.scorers.{name}: model {scorer.model!r} is a replay, without weights to ask"
+                f"roles.scorers.{name}: model {roles.generator!r} would judge nothing but its own "
+                "candidates; name another model, or allow it with judge.judges_itself: true"
             )
     tops = {s.top for s in roles.scorers.values() if s.kind == "self_certainty"}
     if len(tops) > 1:
@@ -225,6 +242,12 @@ def _check_choices(task: Task) -> None:
 
 
 def _check_rankers(config: RunConfig, method_config: rank.Config) -> None:
+    for name, judge in config.roles.scorers.items():
+        if judge.kind == "judge_kway" and method_config.n > MOST_SHOWN:
+            raise ConfigError(
+                f"roles.scorers.{name}: judge_kway shows at most {MOST_SHOWN} candidates at once, "
+                f"and pipeline.n is {method_config.n}; lower it, or use judge_pairwise"
+            )
     for ranker in method_config.rankers:
         scorer = rank.scorer_of(ranker)
         if scorer in READS:

@@ -183,7 +183,7 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
         rows.append(
             UsageRecord(
                 role=f"scorer:{name}",
-                model=roles.scorers[name].model or "",
+                model="+".join(roles.scorers[name].asked),
                 requests=len(asked),
                 prompt_tokens=sum(score.prompt_tokens for score in asked),
                 tokens=sum(score.tokens for score in asked),

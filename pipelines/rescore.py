@@ -16,6 +16,7 @@ from pipelines.config import override
 from pipelines.job import regrading
 from pipelines.records import answered, regrade
 from results.directories import Directory, Where, open_directory
+from results.judges import judges_of
 from results.parts import read_parts, read_records
 from results.report import write_report
 from results.store import Manifest, Store, read_manifest
@@ -63,7 +64,11 @@ def rescore(
         for shard_id, records in read_parts(run):
             if shard_id not in done:
                 store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
-        summary = summarize_answers(read_records(store.directory), limited=manifest.limited)
+        summary = summarize_answers(
+            read_records(store.directory),
+            limited=manifest.limited,
+            judges=judges_of(manifest.identity),
+        )
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary

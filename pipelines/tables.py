@@ -11,6 +11,7 @@ from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
 from results.compare import Comparison
 from results.directories import Where
+from results.judges import JudgeRow
 from results.schema import UNBOUNDED
 from results.summary import Row, Summary
 
@@ -37,6 +38,8 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         out.print(_result(_largest([row for row in rest if row.metric == metric]), metric), "")
     if further := [row for row in rest if not row.k and row.method != "greedy"]:
         out.print(_figures(further), "")
+    if summary.judges:
+        out.print(_judges(summary.judges), "")
     if macro := [row for row in summary.categories if row.category == MACRO]:
         out.print(_macro(macro), "")
     improvements = [_improvement(row) for row in summary.rows if _is_choice(row)]
@@ -64,6 +67,20 @@ def _figures(rows: Sequence[Row]) -> Table:
     for row in rows:
         value, low, high = (_figure(v, row.metric) for v in (row.value, row.low, row.high))
         table.add_row(f"{row.method}: {row.metric}", value, f"{low} to {high}", f"{row.items:,}")
+    return table
+
+
+def _judges(rows: Sequence[JudgeRow]) -> Table:
+    table = _table("judges, 95 % intervals over items")
+    table.add_column("judge", overflow="fold")
+    table.add_column("figure", overflow="fold")
+    for name in ("value", "interval", "unbiased", "items"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        unbiased = "" if row.unbiased is None else f"{row.unbiased:.2f}"
+        interval = f"{row.low:.2f} to {row.high:.2f}"
+        cells = (row.figure, f"{row.value:.2f}", interval, unbiased, f"{row.items:,}")
+        table.add_row(row.judge, *cells)
     return table
 
 

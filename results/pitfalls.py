@@ -5,6 +5,7 @@ without an error; so do seeds that were never applied. Each check looks at count
 the records and says, in one line, what is suspicious and where to look.
 """
 
+from collections.abc import Container
 from typing import Protocol
 
 from results.tallies import Tallies
@@ -32,11 +33,12 @@ class Measured(Protocol):
     def high(self) -> float: ...
 
 
-def pitfalls(tallies: Tallies, baseline: Measured | None) -> list[str]:
+def pitfalls(tallies: Tallies, baseline: Measured | None, judges: Container[str] = ()) -> list[str]:
     """One line for each thing that a reader must know before the figures, worst first.
 
     baseline: what a single reply is worth, greedy or drawn, under the headline metric; None where
         no item has either.
+    judges: scorers that have a floor of their own for verdicts (`results.judges.doubts`).
     """
     return [
         *_failed(tallies),
@@ -45,7 +47,7 @@ def pitfalls(tallies: Tallies, baseline: Measured | None) -> list[str]:
         *_copies(tallies),
         *_truncated(tallies),
         *_no_verdict(tallies),
-        *_coverage(tallies),
+        *_coverage(tallies, judges),
     ]
 
 
@@ -113,10 +115,10 @@ def _no_verdict(tallies: Tallies) -> list[str]:
     ]
 
 
-def _coverage(tallies: Tallies) -> list[str]:
+def _coverage(tallies: Tallies, judges: Container[str]) -> list[str]:
     """Scorers that left candidates without a verdict; their methods see only the others."""
     return [
         f"scorer {name} gave a verdict on {tallies.scored[name] / asked:.1%} of the candidates"
         for name, asked in tallies.asked.items()
-        if tallies.scored[name] < asked
+        if tallies.scored[name] < asked and name not in judges
     ]

@@ -52,7 +52,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRecord:
-    """One scorer's verdict on one candidate; `value` None means no verdict."""
+    """One scorer's verdict on one candidate. No verdict: None in `value`, NaN in `parts`."""
 
     scorer: str
     value: float | None

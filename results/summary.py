@@ -7,7 +7,7 @@ Means and differences are clustered by `Record.group`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from results.categories import Categories, CategoryRow
 from results.columns import Key
 from results.directories import Where
+from results.judges import Judge, Judged, JudgeRow, doubts
 from results.pitfalls import pitfalls
 from results.schema import OUTCOMES, Record
 from results.stats import Difference
@@ -92,6 +93,8 @@ class Summary:
     """By scorer: share of the candidates it was asked about on which it gave a verdict."""
     categories: tuple[CategoryRow, ...] = ()
     """By category of the items, where there are several."""
+    judges: tuple[JudgeRow, ...] = ()
+    """What is known of the judges; see `results.judges`."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -100,17 +103,26 @@ class Summary:
         return sum(count for outcome, count in self.items.items() if outcome != "ok")
 
 
-def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Summary:
+def summarize_answers(
+    records: Iterable[Record], *, limited: bool = False, judges: Mapping[str, Judge] | None = None
+) -> Summary:
     """Summarise a run in one pass over its records. No answered item: no rows, but all counts.
+
+    judges: the run's, as `judges_of` reads them from its identity.
 
     Raises ResultsError for records of several tasks, and for an item that comes twice.
     """
     table, tallies, categories = Table(), Tallies(), Categories()
+    judges = judges or {}
+    judged = [Judged(name, judge) for name, judge in judges.items()]
     for record in checked(records):
         table.add(record)
         tallies.add(record)
         categories.add(record)
+        for one in judged:
+            one.add(record)
     rows = tuple(_rows(table, tallies))
+    judge_rows = tuple(row for one in judged for row in one.rows())
     return Summary(
         rows=rows,
         outcomes={outcome: tallies.outcomes[outcome] for outcome in OUTCOMES},
@@ -119,7 +131,8 @@ def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Su
         limited=limited,
         coverage={name: tallies.scored[name] / num for name, num in tallies.asked.items()},
         categories=categories.rows(),
-        warnings=pitfalls(tallies, _baseline(rows)),
+        judges=judge_rows,
+        warnings=[*pitfalls(tallies, _baseline(rows), judges), *doubts(judge_rows, judges)],
     )
 
 

@@ -101,6 +101,7 @@ ONLY_IN = {
     "torch": ("actors.engines", "actors.reward_models", "actors.gguf_model"),
     "transformers": ("actors.engines", "actors.gguf_model", "actors.rendering"),
     "plotly": ("results.report",),
+    "krippendorff": ("results.agreement",),
 }
 """The modules, or packages of modules, that may import a heavy library."""
 

@@ -5,10 +5,9 @@
 Both orders are asked, so that a liking for the first place cancels: p(a, b) + p(b, a) = 1, and
 equal replies are at 1/2. P(A | .) is the share of A in the two labels' probabilities.
 
-    full      every pair: N (N - 1) prompts; a candidate's score is its mean p against the others
-    knockout  the champion so far against the next: 2 (N - 1) prompts; only the champion is known
+    full      a candidate's score is its mean p against the others    (actors.tournament)
+    knockout  the last champion has 1, the others 0: they have no rank
 
-Both hold for the candidates that were compared: among others the scores would be others.
 Source: Dong et al. 2024 (arXiv 2405.07863), pairwise preference model; Jiang et al. 2023
 (arXiv 2306.02561), both orders and full matrix.
 """
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from actors.config import ScorerConfig
 from actors.consensus import filled
 from actors.roles import Model
+from actors.tournament import Pair, both_orders, knockout, mean_of_both
 from actors.types import Candidate, Item, Message, Score
 
 PROMPT = (
@@ -27,8 +27,6 @@ PROMPT = (
     "Which reply is better? Answer with {label_a} or {label_b} only."
 )
 LABELS = ("A", "B")
-
-Pair = tuple[int, int]
 
 
 class Preferred:
@@ -58,32 +56,27 @@ class Preferred:
         return [scores[c.text] for c in candidates]
 
     async def _full(self, item: Item, texts: Sequence[str]) -> list[Score]:
-        num = len(texts)
-        pairs = [(i, j) for i in range(num) for j in range(num) if i != j]
+        num, pairs = len(texts), both_orders(len(texts))
         asked = await self._first_wins(item, texts, pairs)
         found = {pair: p for pair, (p, _) in zip(pairs, asked, strict=True)}
-        tokens = dict.fromkeys(range(num), 0)
+        tokens = [0] * num
         for (i, _), (_, read) in zip(pairs, asked, strict=True):
             tokens[i] += read
         return [_standing(i, num, found, tokens[i]) for i in range(num)]
 
     async def _knockout(self, item: Item, texts: Sequence[str]) -> list[Score]:
-        champion, rounds, tokens = 0, [0.0] * len(texts), [0] * len(texts)
-        for challenger in range(1, len(texts)):
-            pairs = [(champion, challenger), (challenger, champion)]
-            (first, read), (second, again) = await self._first_wins(item, texts, pairs)
-            tokens[challenger] += read + again
-            if first is None or second is None:
-                return [Score(value=None, prompt_tokens=num) for num in tokens]
-            # A tie keeps the champion.
-            if (first + 1.0 - second) / 2.0 < 0.5:
-                champion = challenger
-            rounds[champion] = float(challenger)
-        # What was beaten has no rank of its own; the last champion stands above all.
-        best = max(rounds[champion], 1.0)
+        tokens = [0] * len(texts)
+
+        async def ask(pairs: Sequence[Pair]) -> list[float | None]:
+            rows = await self._first_wins(item, texts, pairs)
+            for (i, _), (_, read) in zip(pairs, rows, strict=True):
+                tokens[i] += read
+            return [p for p, _ in rows]
+
+        champion = await knockout(len(texts), ask, mean_of_both)
         return [
-            Score(value=best if i == champion else 0.0, prompt_tokens=tokens[i])
-            for i in range(len(texts))
+            Score(value=None if champion is None else float(i == champion), prompt_tokens=read)
+            for i, read in enumerate(tokens)
         ]
 
     async def _first_wins(

@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from actors.types import ConfigError, FinishReason, Item
+from actors.types import ConfigError, FinishReason, Item, cut_reasoning
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.files import Row
 from pipelines.tasks.harness import (
@@ -46,7 +46,6 @@ from pipelines.tasks.harness import (
 )
 from pipelines.tasks.harness_grades import Measure, answer, credit, filtered, measures
 from pipelines.tasks.multiple_choice import grade_letter
-from pipelines.tasks.replies import cut_reasoning
 from pipelines.tasks.rows import RowTask, digest
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ answer that too.
 
 import re
 
-from actors.types import THOUGHT_TAG
+from actors.types import cut_reasoning
 
 _SPECIAL = r"<\|[a-z_]+\|>|</?s>|<(?:start|end)_of_turn>|\[/?INST\]"
 _HEADING = (
@@ -29,24 +29,6 @@ def final_part(text: str) -> str:
     answer = cut_reasoning(text)
     part = cut_run_on(answer)
     return part if part == answer else f"{part}\n"
-
-
-def cut_reasoning(text: str) -> str:
-    """Drop what stands between `<think>` and `</think>`, in linear time.
-
-    A thought that never ends is dropped whole. Texts made elsewhere may hold the closing tag alone,
-    where their template wrote the opening one: everything before it is dropped.
-    """
-    pieces = THOUGHT_TAG.split(text)
-    kept = [pieces[0]]
-    thinking = False
-    for slash, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        if slash and not thinking:
-            kept.clear()
-        thinking = not slash
-        if not thinking:
-            kept.append(piece)
-    return " ".join(kept)
 
 
 def cut_run_on(text: str) -> str:

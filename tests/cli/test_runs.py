@@ -223,6 +223,7 @@ def test_show_prints_one_prompt(inputs: Path, tools: Any) -> None:
         ("engines", "replay"),
         ("rankers", "best_of:SCORER"),
         ("scorers", "p_true"),
+        ("judges", "additive5"),
         ("configs", "demo"),
     ],
 )

@@ -109,6 +109,26 @@ def test_the_identity_is_plain_data() -> None:
     assert json.loads(json.dumps(identity)) == identity
 
 
+def test_a_judge_is_kept_with_the_text_of_its_prompt_which_makes_another_run() -> None:
+    judge = "roles.scorers.s={kind: judge, model: small, judge: {judges_itself: true}}"
+    made = job(judge)
+    kept = made.identity["judges"]["s"]
+    assert (kept["form"], kept["jurors"], kept["low"], kept["high"]) == ("scale", ["small"], 0, 5)
+    assert len(kept["prompt"]) == 64
+    other = job(judge, "roles.scorers.s.prompt=mt_bench")
+    assert other.identity["judges"]["s"]["prompt"] != kept["prompt"]
+    assert other.digest != made.digest
+    assert "judges" not in job().identity
+
+
+def test_more_draws_than_letters_are_refused_before_a_model_loads() -> None:
+    kway = "roles.scorers.s={kind: judge_kway, model: small, judge: {judges_itself: true}}"
+    assert "shows at most 26 candidates at once, and pipeline.n is 27" in refusal(
+        kway, "pipeline.n=27"
+    )
+    assert job(kway, "pipeline.n=26").relative == {"s"}
+
+
 def test_another_row_in_the_file_is_another_run(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     config = {**PLAIN, "task": {"name": "gsm8k", "source": str(rows)}}
@@ -135,6 +155,14 @@ def test_another_row_in_the_file_is_another_run(tmp_path: Path) -> None:
             "roles.scorers.s: there is no model 'big' under models",
         ),
         ("roles.scorers.s=recorded", "roles.scorers.s: kind 'recorded' needs field"),
+        (
+            "roles.scorers.s={kind: judge, model: small}",
+            "roles.scorers.s: model 'small' would judge nothing but its own candidates; name",
+        ),
+        (
+            "roles={generator: small, scorers: {s: {kind: judge_kway, models: [small, big]}}}",
+            "roles.scorers.s: there is no model 'big' under models",
+        ),
         ("models.small.engine=vlm", "unknown engine 'vlm'; known: vllm, hf, reward"),
         ("models.small.args.speed=9", "models.small.args: engine 'fake' has no argument 'speed'"),
         ("models.small.engine=replay", "models.small: engine 'replay' needs path"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipelines.tasks.replies import cut_reasoning, cut_run_on, final_part, last_boxed
+from actors.types import cut_reasoning
+from pipelines.tasks.replies import cut_run_on, final_part, last_boxed
 
 
 @pytest.mark.parametrize(

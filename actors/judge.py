@@ -1,0 +1,260 @@
+"""Judges: hosted models that write a verdict down.
+
+    prompt, candidates quoted --actors.juror--> verdicts --> a score for each candidate
+
+judge           each candidate alone, on a scale; `repeats` verdicts are averaged
+judge_pairwise  two at a time in both orders; a win only where both agree, otherwise a tie
+judge_kway      all at once under letters, one is chosen; `orders` shuffled orders are averaged
+
+A jury (`models`) gives the mean over those of its jurors that have a verdict. Candidates of the
+same text are judged once.
+Sources: Yuan et al. 2024 (arXiv 2401.10020), additive scale, averaged; Zheng et al. 2023
+(arXiv 2306.05685), single and pairwise grading, both orders; Malik et al. 2025 (arXiv 2506.01937),
+one of several.
+"""
+
+import math
+import random
+from asyncio import gather
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from string import ascii_uppercase
+from typing import Any, ClassVar
+
+from actors.config import ScorerConfig
+from actors.generator import candidate_seed
+from actors.judge_prompts import Form, prompt_of, quoted
+from actors.juror import Hearing, Juror
+from actors.roles import Model
+from actors.tournament import Pair, both_agree, both_orders, knockout
+from actors.types import Candidate, ConfigError, Item, Score
+
+MOST_SHOWN = len(ascii_uppercase)
+"""Candidates that `judge_kway` can show at once."""
+WORTH = (1.0, 0.0, 0.5)
+"""What A, B and C (a tie) say of the candidate in the first place."""
+
+
+class Judge:
+    """What all judges share."""
+
+    form: ClassVar[Form]
+
+    def __init__(self, config: ScorerConfig, jurors: Sequence[Model], seed: int) -> None:
+        prompt = prompt_of(config, self.form)
+        self.jurors = [Juror(model, prompt, config.judge, seed) for model in jurors]
+        self.config = config
+        self.seed = seed
+
+    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
+        """The first candidate of each text bears the cost of judging it."""
+        places: dict[str, int] = {}
+        for place, candidate in enumerate(candidates):
+            places.setdefault(candidate.text, place)
+        if not places:
+            return []
+        found = dict(zip(places, await self.judged(item, places), strict=True))
+        free = {text: replace(score, prompt_tokens=0, tokens=0) for text, score in found.items()}
+        return [
+            (found if places[c.text] == place else free)[c.text]
+            for place, c in enumerate(candidates)
+        ]
+
+    async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
+        """One score for each text, given the place of its first candidate."""
+        raise NotImplementedError
+
+
+class Pointwise(Judge):
+    """Parts: the single verdicts, juror by juror, `repeats` of each; NaN for none."""
+
+    form = "scale"
+
+    async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
+        """See `Judge`. Every text on its own."""
+        return list(await gather(*(self._one(item, text) for text in places)))
+
+    async def _one(self, item: Item, text: str) -> Score:
+        quotes = {"answer": quoted(text)}
+        num = self.config.judge.repeats
+        heard = await gather(*(juror.hear(item, quotes, num=num) for juror in self.jurors))
+        return Score(
+            value=mean([mean(one.verdicts) for one in heard]),
+            parts=tuple(_number(verdict) for one in heard for verdict in one.verdicts),
+            prompt_tokens=sum(one.prompt_tokens for one in heard),
+            tokens=sum(one.tokens for one in heard),
+        )
+
+
+class Pairwise(Judge):
+    """The value is the mean outcome against those others with which it can be told; of a knockout 1
+    for the champion and 0 for the others, none where a bout can't be told.
+
+    Parts: for each time that the candidate stood first, three numbers: the juror, the place of the
+    other one among the candidates, and 1 if the first was preferred, 0 if the other, 0.5 for a tie,
+    NaN for no verdict.
+    """
+
+    form = "pair"
+
+    async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
+        """See `Judge`. Jurors hold tournaments of their own."""
+        texts = list(places)
+        if len(texts) < 2:
+            return [Score(value=0.5)]
+        held = await gather(*(self._held(juror, item, texts) for juror in self.jurors))
+        return [self._joined(i, [*places.values()], held) for i in range(len(texts))]
+
+    async def _held(
+        self, juror: Juror, item: Item, texts: Sequence[str]
+    ) -> tuple[list[float | None], dict[Pair, Hearing]]:
+        """The value of each text, and what was heard."""
+        heard: dict[Pair, Hearing] = {}
+
+        async def ask(pairs: Sequence[Pair]) -> list[float | None]:
+            quotes = [{"a": quoted(texts[i]), "b": quoted(texts[j])} for i, j in pairs]
+            found = await gather(*(juror.hear(item, q, options="ABC") for q in quotes))
+            heard.update(zip(pairs, found, strict=True))
+            return [_worth(one) for one in found]
+
+        num = len(texts)
+        if self.config.tournament == "knockout":
+            champion = await knockout(num, ask, both_agree)
+            return [None if champion is None else float(i == champion) for i in range(num)], heard
+        pairs = both_orders(num)
+        found = dict(zip(pairs, await ask(pairs), strict=True))
+        outcomes = [[_outcome(found, (i, j)) for j in range(num) if j != i] for i in range(num)]
+        return [mean(row) for row in outcomes], heard
+
+    def _joined(
+        self,
+        i: int,
+        places: Sequence[int],
+        held: Sequence[tuple[list[float | None], dict[Pair, Hearing]]],
+    ) -> Score:
+        first = [
+            (number, places[pair[1]], one)
+            for number, (_, heard) in enumerate(held)
+            for pair, one in heard.items()
+            if pair[0] == i
+        ]
+        parts = [(number, other, _number(_worth(one))) for number, other, one in first]
+        return Score(
+            value=mean([values[i] for values, _ in held]),
+            parts=tuple(float(number) for three in parts for number in three),
+            prompt_tokens=sum(one.prompt_tokens for *_, one in first),
+            tokens=sum(one.tokens for *_, one in first),
+        )
+
+
+class KWay(Judge):
+    """The value is the share of the verdicts that chose the candidate.
+
+    Parts: for each juror and order three numbers: the juror, the place at which the candidate was
+    shown (0 is A), and 1 if it was chosen, 0 if another, NaN for no verdict. All jurors see the
+    same orders. A prompt's cost is shared evenly, the rest of the division borne by the first.
+    """
+
+    form = "choice"
+
+    async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
+        """See `Judge`. Raises ConfigError for more texts than there are letters."""
+        texts, num = list(places), len(places)
+        if num > MOST_SHOWN:
+            raise ConfigError(
+                f"judge_kway shows at most {MOST_SHOWN} candidates at once, got {num} of "
+                f"item {item.id!r}; draw fewer, or use judge_pairwise"
+            )
+        if num < 2:
+            return [Score(value=1.0)]
+        orders = [self._shuffled(item, order, num) for order in range(self.config.judge.orders)]
+        asked = [(number, order) for number in range(len(self.jurors)) for order in orders]
+        heard = await gather(
+            *(self._hear(self.jurors[number], item, texts, order) for number, order in asked)
+        )
+        return [self._joined(i, num, asked, heard) for i in range(num)]
+
+    def _shuffled(self, item: Item, order: int, num: int) -> list[int]:
+        """Which text stands at each place."""
+        seed = candidate_seed(self.seed, f"{item.id}|judge|order", "", order)
+        return random.Random(seed).sample(range(num), num)
+
+    async def _hear(
+        self, juror: Juror, item: Item, texts: Sequence[str], order: Sequence[int]
+    ) -> Hearing:
+        letters = ascii_uppercase[: len(order)]
+        shown = (f"Reply {x}:\n{quoted(texts[i])}" for x, i in zip(letters, order, strict=True))
+        return await juror.hear(item, {"answers": "\n\n".join(shown)}, options=letters)
+
+    @staticmethod
+    def _joined(
+        i: int, num: int, asked: Sequence[tuple[int, Sequence[int]]], heard: Sequence[Hearing]
+    ) -> Score:
+        by_juror: dict[int, list[float | None]] = {}
+        parts: list[float] = []
+        for (juror, order), one in zip(asked, heard, strict=True):
+            place = order.index(i)
+            chosen = None if one.verdict is None else float(one.verdict == place)
+            by_juror.setdefault(juror, []).append(chosen)
+            parts += [juror, place, _number(chosen)]
+        read, written = sum(h.prompt_tokens for h in heard), sum(h.tokens for h in heard)
+        return Score(
+            value=mean([mean(row) for row in by_juror.values()]),
+            parts=tuple(parts),
+            prompt_tokens=read // num + (read % num if i == 0 else 0),
+            tokens=written // num + (written % num if i == 0 else 0),
+        )
+
+
+JUDGES: Mapping[str, type[Judge]] = {
+    "judge": Pointwise,
+    "judge_pairwise": Pairwise,
+    "judge_kway": KWay,
+}
+"""By the scorer's kind."""
+
+
+def check(config: ScorerConfig) -> None:
+    """Refuse a judge that can't work. Raises ConfigError."""
+    if bool(config.model) == bool(config.models) or len({*config.models}) < len(config.models):
+        raise ConfigError(
+            f"wanted model, or several different models as a jury, got model {config.model!r} and "
+            f"models {list(config.models)}"
+        )
+    if config.judge.repeats > 1 and config.kind != "judge":
+        raise ConfigError(f"judge.repeats: {config.kind!r} asks once in each order; take it out")
+    prompt_of(config, JUDGES[config.kind].form)
+
+
+def about(config: ScorerConfig) -> dict[str, Any]:
+    """What a run keeps of a judge, to be read with its scores later. Raises ConfigError."""
+    form = JUDGES[config.kind].form
+    prompt = prompt_of(config, form)
+    return {
+        "form": form,
+        "jurors": list(config.asked),
+        "repeats": config.judge.repeats,
+        "low": prompt.low,
+        "high": prompt.high,
+        "min_coverage": config.judge.min_coverage,
+        "prompt": prompt.digest,
+    }
+
+
+def mean(verdicts: Sequence[float | None]) -> float | None:
+    """Of those that there are; None where there are none."""
+    known = [verdict for verdict in verdicts if verdict is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _worth(one: Hearing) -> float | None:
+    return None if one.verdict is None else WORTH[int(one.verdict)]
+
+
+def _outcome(found: Mapping[Pair, float | None], pair: Pair) -> float | None:
+    first, second = found[pair], found[pair[::-1]]
+    return None if first is None or second is None else both_agree(first, second)
+
+
+def _number(verdict: float | None) -> float:
+    return math.nan if verdict is None else verdict

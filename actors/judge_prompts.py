@@ -1,0 +1,116 @@
+"""What judges are asked: prompts that ship as configs/judges/NAME.yaml, or a text of the user's.
+
+What is judged is quoted: every line of it begins with `> `, whatever line breaks it holds. So a
+candidate can't end its quotation, and what a judge repeats of it is never read as a verdict
+(`actors.verdicts`). It can still argue with the judge.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import model_validator
+
+from actors.config import ScorerConfig, StrictConfig, parse
+from actors.consensus import filled
+from actors.types import ConfigError, Item
+
+Form = Literal["scale", "pair", "choice"]
+
+NEEDS: Mapping[Form, tuple[str, ...]] = {
+    "scale": ("answer",),
+    "pair": ("a", "b"),
+    "choice": ("answers",),
+}
+"""What a prompt must quote, by its form."""
+DEFAULTS: Mapping[Form, str] = {
+    "scale": "additive5",
+    "pair": "mt_bench_pair",
+    "choice": "best_of_several",
+}
+"""The prompt that a judge has which names none."""
+
+
+class JudgePrompt(StrictConfig):
+    """A prompt and how its verdict is read."""
+
+    form: Form
+    """`scale`: one candidate and a number; `pair`: two and A, B or C (a tie); `choice`: all and a
+    letter."""
+    prompt: str
+    """`{question}` and `{reference}` may be filled in, and what `NEEDS` says must; each on a line
+    of its own."""
+    verdict: str
+    """The form in which the reply gives its verdict: `Score: {verdict}`."""
+    low: float = 0.0
+    """Of a scale."""
+    high: float = 1.0
+
+    @model_validator(mode="after")
+    def _quotes(self) -> Self:
+        for name in NEEDS[self.form]:
+            if f"{{{name}}}" not in self.prompt:
+                raise ValueError(f"wanted {{{name}}} in it, got none")
+        for name in ("question", "reference", *NEEDS[self.form]):
+            mentions = self.prompt.count(f"{{{name}}}")
+            if len(re.findall(rf"^\{{{name}\}}$", self.prompt, re.MULTILINE)) < mentions:
+                raise ValueError(f"wanted {{{name}}} alone on its line, to be quoted there")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """sha-256 of all of it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def fill(self, item: Item, **values: str) -> str:
+        """The prompt about this item; values are put in as they are: see `quoted`."""
+        question, reference = quoted(asked(item)), quoted(item.reference)
+        return filled(self.prompt, question=question, reference=reference, **values)
+
+
+def shipped() -> dict[str, Path]:
+    """The prompts that come with Lilliput, by name."""
+    spec = find_spec("configs")
+    folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+    return {
+        path.stem: path for folder in folders for path in sorted((folder / "judges").glob("*.yaml"))
+    }
+
+
+def prompt_of(config: ScorerConfig, form: Form) -> JudgePrompt:
+    """The prompt that a judge's config names or writes out. Raises ConfigError."""
+    wanted, known = config.prompt or DEFAULTS[form], shipped()
+    if wanted in known:
+        data: dict[str, Any] = yaml.safe_load(known[wanted].read_text(encoding="utf-8"))
+    elif "{" in wanted:
+        data = {"form": form, "prompt": wanted, "verdict": config.judge.verdict}
+        if form == "scale":
+            data |= {"low": config.judge.low, "high": config.judge.high}
+    else:
+        names = " and ".join(f"{{{name}}}" for name in NEEDS[form])
+        raise ConfigError(
+            f"prompt: no judge's prompt is called {wanted!r}; known: {', '.join(known)}; or write "
+            f"one out, with {names}"
+        )
+    found = parse(JudgePrompt, data, "prompt")
+    if found.form != form:
+        raise ConfigError(
+            f"prompt: {wanted!r} is for verdicts of the form {found.form}, not {form}"
+        )
+    return found
+
+
+def quoted(text: str) -> str:
+    """Each line behind `> `."""
+    return "\n".join(f"> {line}" for line in text.splitlines() or [""])
+
+
+def asked(item: Item) -> str:
+    """The bare question; the whole conversation of an item that has none."""
+    if item.question or len(item.messages) == 1:
+        return item.question or item.messages[0].content
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in item.messages)

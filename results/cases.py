@@ -1,0 +1,175 @@
+"""What a judge said of one item, read back from the parts of its scores.
+
+    scale   the single verdicts, juror by juror, as many of each
+    pair    for each time that the candidate stood first: juror, place of the other candidate, and 1
+            if the first was preferred, 0 if the other, 0.5 for a tie
+    choice  for each juror and order: juror, place at which the candidate was shown, and 1 if it was
+            chosen, 0 if another
+
+NaN stands for a verdict that wasn't given. Candidates of the same text were judged once.
+Axes: `J` juror, `N` candidate, `U` unit that every juror judges, `O` order.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from results.resampling import Floats
+from results.schema import CandidateRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What was heard of one item, without its candidates. N are the distinct texts."""
+
+    verdicts_JN: Floats
+    """What each juror makes of each text."""
+    units_UJ: Floats
+    """What each juror said of each unit: a text, a pair seen from one side, or an order of all."""
+    asked: int
+    """Verdicts."""
+    given: int
+    position: float = math.nan
+    """See `results.judges`; NaN: no two orders can be compared."""
+    first_place: float = math.nan
+    chance: float = math.nan
+    """Of the first place, were places of no matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One item before a judge."""
+
+    candidates: tuple[CandidateRecord, ...]
+    """That were judged."""
+    values_N: Floats
+    """Their scores; NaN for none."""
+    verdicts_JN: Floats
+    """What each juror makes of them."""
+    said: Said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    """The distinct texts of an item."""
+
+    parts: Sequence[Floats]
+    """Of the first candidate of each."""
+    number: Sequence[int]
+    """The text of each candidate."""
+    num_jurors: int
+
+
+def case(
+    candidates: Sequence[CandidateRecord], scorer: str, form: str, num_jurors: int
+) -> Case | None:
+    """None: the judge was asked about none of the candidates."""
+    judged = [(c, score) for c in candidates for score in c.scores if score.scorer == scorer]
+    if not judged:
+        return None
+    texts: dict[str, int] = {}
+    parts = []
+    for candidate, score in judged:
+        if candidate.text not in texts:
+            texts[candidate.text] = len(texts)
+            parts.append(np.array(score.parts, dtype=np.float64))
+    number = [texts[candidate.text] for candidate, _ in judged]
+    said = READERS[form](_Texts(parts=parts, number=number, num_jurors=num_jurors))
+    values_N = np.array([math.nan if s.value is None else s.value for _, s in judged])
+    return Case(
+        candidates=tuple(candidate for candidate, _ in judged),
+        values_N=values_N,
+        # A lone judge's verdict is the score, which for a knockout is more than the bouts say.
+        verdicts_JN=said.verdicts_JN[:, number] if num_jurors > 1 else values_N[None],
+        said=said,
+    )
+
+
+def _scale(texts: _Texts) -> Said:
+    verdicts_NJR = np.stack(texts.parts).reshape(len(texts.parts), texts.num_jurors, -1)
+    verdicts_NJ = _mean(verdicts_NJR)
+    return Said(
+        verdicts_JN=verdicts_NJ.T,
+        units_UJ=verdicts_NJ,
+        asked=verdicts_NJR.size,
+        given=_count(verdicts_NJR),
+    )
+
+
+def _pair(texts: _Texts) -> Said:
+    num, num_jurors = len(texts.parts), texts.num_jurors
+    said_JNN = np.full((num_jurors, num, num), math.nan)
+    threes = [(i, three) for i, parts in enumerate(texts.parts) for three in parts.reshape(-1, 3)]
+    for i, (juror, other, verdict) in threes:
+        said_JNN[int(juror), i, texts.number[int(other)]] = verdict
+    mirrored_JNN = said_JNN.transpose(0, 2, 1)
+    both_JNN = np.isfinite(said_JNN) & np.isfinite(mirrored_JNN)
+    agree_JNN = np.equal(said_JNN, 1.0 - mirrored_JNN)
+    outcome_JNN = np.where(both_JNN, np.where(agree_JNN, said_JNN, 0.5), math.nan)
+    i_U, j_U = np.triu_indices(num, 1)
+    either_U = ~np.eye(num, dtype=np.bool_)
+    decided_JNN = np.isfinite(said_JNN) & np.not_equal(said_JNN, 0.5)
+    follows_JNN = np.where(both_JNN, decided_JNN & (said_JNN == mirrored_JNN), math.nan)
+    return Said(
+        verdicts_JN=_mean(outcome_JNN),
+        # Seen from either side, so that agreement doesn't depend on the candidates' order.
+        units_UJ=outcome_JNN[:, either_U].T,
+        asked=len(threes),
+        given=_count(said_JNN),
+        position=_overall(follows_JNN[:, i_U, j_U]),
+        first_place=_overall(said_JNN[decided_JNN]),
+        chance=0.5,
+    )
+
+
+def _choice(texts: _Texts) -> Said:
+    num = len(texts.parts)
+    orders = texts.parts[0].size // (3 * texts.num_jurors)
+    threes_NJO3 = np.stack(texts.parts).reshape(num, texts.num_jurors, orders, 3)
+    place_NJO, chosen_NJO = threes_NJO3[..., 1], threes_NJO3[..., 2]
+    given_JO = np.asarray(np.isfinite(chosen_NJO).all(axis=0))
+    who_JO = np.where(given_JO, np.nan_to_num(chosen_NJO).argmax(axis=0), math.nan)
+    where_JO = np.where(given_JO, (place_NJO * np.nan_to_num(chosen_NJO)).sum(axis=0), math.nan)
+    follows = [
+        float(where_JO[j, a] == where_JO[j, b] and who_JO[j, a] != who_JO[j, b])
+        for j in range(texts.num_jurors)
+        for a, b in combinations(range(where_JO.shape[1]), 2)
+        if given_JO[j, a] and given_JO[j, b]
+    ]
+    return Said(
+        verdicts_JN=_mean(chosen_NJO).T,
+        units_UJ=where_JO.T,
+        asked=where_JO.size,
+        given=_count(where_JO),
+        position=_overall(np.array(follows)),
+        first_place=_overall(np.where(given_JO, where_JO == 0, math.nan)),
+        chance=1.0 / num,
+    )
+
+
+READERS: Mapping[str, Callable[[_Texts], Said]] = {
+    "scale": _scale,
+    "pair": _pair,
+    "choice": _choice,
+}
+"""By the form of the verdicts."""
+
+
+def _count(verdicts: Floats) -> int:
+    return int(np.isfinite(verdicts).sum())
+
+
+def _mean(values: Floats) -> Floats:
+    """Over the last axis, of what there is; NaN where there is nothing."""
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    mean: Floats = np.divide(total, count, out=np.full(count.shape, math.nan), where=count > 0)
+    return mean
+
+
+def _overall(values: Floats) -> float:
+    return float(_mean(values.reshape(-1)))
