@@ -153,6 +153,11 @@ class Host:
             replace(c, text=opening + c.text, seconds=c.seconds or seconds) for c in completions
         ]
 
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        """See `roles.Model.room`."""
+        engine = self._loaded()
+        return [engine.context - len(engine.prompts.render(messages)) for messages in prompts]
+
     async def preview(self, item: Item) -> Preview | None:
         """See `roles.Model.preview`."""
         prompts = self._loaded().prompts

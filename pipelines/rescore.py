@@ -63,7 +63,9 @@ def rescore(
         for shard_id, records in read_parts(run):
             if shard_id not in done:
                 store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
-        summary = summarize_answers(read_records(store.directory), limited=manifest.limited)
+        summary = summarize_answers(
+            read_records(store.directory), limited=manifest.limited, members=manifest.members
+        )
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary

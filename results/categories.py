@@ -7,7 +7,7 @@ from math import sqrt
 from scipy import stats
 
 from results.columns import Key
-from results.schema import Record
+from results.schema import WITHOUT, Record
 from results.table import Mean, Table
 
 MACRO = "mean over categories"
@@ -65,8 +65,8 @@ class Categories:
 
 
 def _largest(means: Mapping[Key, Mean]) -> dict[Key, Mean]:
-    last = {(method, metric): k for method, metric, k in means}
-    return {key: mean for key, mean in means.items() if last[key[:2]] == key[2]}
+    last = {(method, metric): k for method, metric, k in means if WITHOUT not in method}
+    return {key: mean for key, mean in means.items() if last.get(key[:2]) == key[2]}
 
 
 def _row(category: str, key: Key, mean: Mean) -> CategoryRow:

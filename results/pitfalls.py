@@ -72,7 +72,7 @@ def _guessing(tallies: Tallies, baseline: Measured | None) -> list[str]:
 
 def _nothing_correct(tallies: Tallies) -> list[str]:
     outcomes = tallies.outcomes
-    graded = outcomes.total() - outcomes["timed_out"]
+    graded = outcomes.total() - outcomes["timed_out"] - outcomes["ungraded"]
     if tallies.with_choices or outcomes["correct"] or graded < FEW_GRADED:
         return []
     return [

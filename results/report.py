@@ -46,7 +46,9 @@ def write_report(run_dir: Where, summary: Summary | None = None) -> str:
     run_dir = open_directory(run_dir)
     manifest = read_manifest(run_dir)
     if summary is None:
-        summary = summarize_answers(read_records(run_dir), limited=manifest.limited)
+        summary = summarize_answers(
+            read_records(run_dir), limited=manifest.limited, members=manifest.members
+        )
         write_summary(run_dir, summary)
     metric = summary.rows[0].metric if summary.rows else ""
     rows = [row for row in summary.rows if row.metric == metric]

@@ -7,16 +7,19 @@ Means and differences are clustered by `Record.group`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
+from results.arms import ArmRow, Arms
 from results.categories import Categories, CategoryRow
 from results.columns import Key
+from results.costs import Member
 from results.directories import Where
+from results.marginals import MarginalRow, marginals
 from results.pitfalls import pitfalls
-from results.schema import OUTCOMES, Record
+from results.schema import OUTCOMES, WITHOUT, Record
 from results.stats import Difference
 from results.store import write_json
 from results.table import BASELINES, Mean, Table
@@ -92,6 +95,10 @@ class Summary:
     """By scorer: share of the candidates it was asked about on which it gave a verdict."""
     categories: tuple[CategoryRow, ...] = ()
     """By category of the items, where there are several."""
+    marginals: tuple[MarginalRow, ...] = ()
+    """Of a blend: what each member's draws add to each ranker."""
+    arms: tuple[ArmRow, ...] = ()
+    """Of conversations: each way of choosing who replies."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -100,16 +107,24 @@ class Summary:
         return sum(count for outcome, count in self.items.items() if outcome != "ok")
 
 
-def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Summary:
+def summarize_answers(
+    records: Iterable[Record],
+    *,
+    limited: bool = False,
+    members: Mapping[str, Member] | None = None,
+) -> Summary:
     """Summarise a run in one pass over its records. No answered item: no rows, but all counts.
+
+    members: the models that generate, as the manifest has them; their costs are unknown without.
 
     Raises ResultsError for records of several tasks, and for an item that comes twice.
     """
-    table, tallies, categories = Table(), Tallies(), Categories()
+    table, tallies, categories, arms = Table(), Tallies(), Categories(), Arms()
     for record in checked(records):
         table.add(record)
         tallies.add(record)
         categories.add(record)
+        arms.add(record)
     rows = tuple(_rows(table, tallies))
     return Summary(
         rows=rows,
@@ -119,6 +134,8 @@ def summarize_answers(records: Iterable[Record], *, limited: bool = False) -> Su
         limited=limited,
         coverage={name: tallies.scored[name] / num for name, num in tallies.asked.items()},
         categories=categories.rows(),
+        marginals=marginals(table),
+        arms=arms.rows(members or {}),
         warnings=pitfalls(tallies, _baseline(rows)),
     )
 
@@ -142,6 +159,7 @@ def _rows(table: Table, tallies: Tallies) -> list[Row]:
     return [
         _row(tallies, key, mean, [differences.get(key) for differences in versus])
         for key, mean in table.means().items()
+        if WITHOUT not in key[0]
     ]
 
 

@@ -75,7 +75,9 @@ class Tallies:
         self.task = record.task
         self.items[record.outcome] += 1
         for candidate in record.candidates:
-            self.members.add(candidate.member)
+            self.members.update(r.member for r in candidate.replies)
+            if not candidate.replies:
+                self.members.add(candidate.member)
             counts = self.by_decoding.setdefault(candidate.decoding, Counter())
             counts[candidate.outcome] += 1
             for score in candidate.scores:

@@ -44,10 +44,10 @@ class Grade:
 
     answer: str | None
     """Canonical: two texts that mean the same answer have the same string here. None: no answer."""
-    outcome: Literal["correct", "wrong", "truncated", "no_answer", "timed_out"]
+    outcome: Literal["correct", "wrong", "truncated", "no_answer", "ungraded", "timed_out"]
     metrics: tuple[tuple[str, float], ...]
     """Credit in [0, 1] under each of the task's metrics, in the order of `Task.metrics`; empty
-    where the outcome is `timed_out`, which is no verdict."""
+    where the outcome is `timed_out` or `ungraded`, which are no verdict."""
 
 
 class Task(Protocol):
@@ -55,7 +55,7 @@ class Task(Protocol):
 
     name: str
     metrics: tuple[str, ...]
-    """The headline metric first."""
+    """The headline metric first; empty: the task has no right and wrong."""
 
     @property
     def limited(self) -> bool:
