@@ -209,6 +209,9 @@ class Placement(StrictConfig):
         return self
 
 
+Template = Literal["auto", "none", "dialogue"]
+
+
 class ModelConfig(Placement):
     """A set of weights, the engine it runs on, and where its replicas live."""
 
@@ -219,9 +222,9 @@ class ModelConfig(Placement):
     """A name in `actors.engines.ENGINES`."""
     revision: str | None = None
     """Of a hub id: commit, tag or branch."""
-    template: Literal["auto", "none"] = "auto"
+    template: Template = "auto"
     """`auto`: the tokenizer's own chat template if it has one. `none`: the messages' text, as a
-    base model reads it."""
+    base model reads it. `dialogue`: who says what, for a base model that is to converse."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     context: int | None = Field(None, ge=8)
     """Tokens of prompt and completion together; None: the engine's default for the machine."""

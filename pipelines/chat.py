@@ -66,17 +66,18 @@ class _Arm:
     """By member: turns cut at its last call, and the tokens that it had read and written then."""
 
     def take(self, drawn: Candidate, cut: int) -> None:
-        """The reply to the newest turn."""
+        """The reply to the newest turn, without white space around it."""
         before, known = self.met.get(drawn.member, (cut, 0))
         # Without its oldest turns a prompt begins otherwise, and no cache has it.
         fresh = max(0, drawn.prompt_tokens - known) if before == cut else drawn.prompt_tokens
         self.met[drawn.member] = (cut, drawn.prompt_tokens + (drawn.tokens or 0))
         self.seconds += drawn.seconds
-        self.history = (*self.history, Message(role="assistant", content=drawn.text))
+        text = drawn.text.strip()
+        self.history = (*self.history, Message(role="assistant", content=text))
         self.replies.append(
             Reply(
                 member=drawn.member,
-                text=drawn.text,
+                text=text,
                 finish_reason=drawn.finish_reason,
                 prompt_tokens=drawn.prompt_tokens,
                 tokens=drawn.tokens,

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from actors.blend import Blend
-from actors.config import Sampling
-from actors.types import Candidate, Item, Message, Score
+from actors.config import ModelConfig, Sampling
+from actors.generator import ModelGenerator
+from actors.host import Host
+from actors.types import Candidate, Completion, Item, Message, Preview, Score
 from pipelines.base import Solution
 from pipelines.chat import Config, answers, solve
 from results.schema import CandidateRecord, ScoreRecord
@@ -300,3 +303,68 @@ def test_seeds_of_a_turn_do_not_depend_on_how_many_follow() -> None:
         by_arm(played(talk(num), Member("a"), Member("b")))["blend"].replies for num in (3, 9)
     )
     assert [r.member for r in short] == [r.member for r in long[:3]]
+
+
+class Hosted:
+    """A host in this process, as `roles.Model`; keeps the prompts that it was given."""
+
+    def __init__(self, name: str, config: ModelConfig) -> None:
+        self.name = name
+        self.host = Host(name, config)
+        self.shown: list[tuple[Message, ...]] = []
+
+    async def generate(
+        self, item: Item, *, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int = 0
+    ) -> list[Completion]:
+        self.shown.append(item.messages)
+        return await self.host.generate(item, seeds, sampling, top_logprobs)
+
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        return await self.host.room(prompts)
+
+
+async def two_real_turns() -> tuple[dict[str, Candidate], dict[str, Preview | None]]:
+    """SmolLM2 by its chat template and Gemma, a base model, by dialogue: `small` writes first."""
+    models = {
+        "small": Hosted("small", ModelConfig(engine="hf", path="bundled:smollm2-135m-instruct")),
+        "base": Hosted(
+            "base", ModelConfig(engine="hf", path="bundled:gemma-3-270m", template="dialogue")
+        ),
+    }
+    members = {name: ModelGenerator(model, seed=1) for name, model in models.items()}  # type: ignore[arg-type]
+    blend = Drawn(members, {"small": 0.5, "base": 0.5}, seed=1)
+    item = replace(talk(), follow_ups=("Name one more.",), messages=(
+        Message(role="user", content="Name an animal."),
+    ))  # fmt: skip
+    blend.script = {"talk": "base", "talk|turn 0": "small", "talk|turn 1": "base"}
+    for model in models.values():
+        await model.host.start()
+    config = Config(sampling=Sampling(max_tokens=24, temperature=0.5))
+    solution = await solve(item, config, blend=blend, scorers={})
+    last = replace(item, messages=models["base"].shown[-1])
+    prompts = {name: await model.host.preview(last) for name, model in models.items()}
+    for model in models.values():
+        await model.host.stop()
+    return by_arm(solution), prompts
+
+
+def test_two_real_models_talk_to_one_user_through_their_own_templates() -> None:
+    arms, prompts = asyncio.run(two_real_turns())
+    first, second = arms["blend"].replies
+    assert (first.member, second.member) == ("small", "base")
+    assert first == arms["small alone"].replies[0]
+    assert second != arms["base alone"].replies[1]
+    small, base = prompts["small"], prompts["base"]
+    assert small is not None
+    assert base is not None
+    assert base.text == (
+        f"<bos>User: Name an animal.\nAssistant: {first.text}\nUser: Name one more.\nAssistant:"
+    )
+    assert f"<|im_start|>assistant\n{first.text}<|im_end|>" in small.text
+    assert second.prompt_tokens == len(base.ids) == second.fresh_tokens
+    assert second.finish_reason == "stop", "where it would go on with the user's next turn"
+    assert "User:" not in second.text
+    again = arms["small alone"].replies
+    assert again[1].fresh_tokens == again[1].prompt_tokens - again[0].prompt_tokens - (
+        again[0].tokens or 0
+    )
