@@ -30,7 +30,7 @@ from actors.roles import Generator, Scorer
 from actors.types import Candidate, ConfigError, Item, Message, Reply
 from pipelines.base import Solution, Usage
 from pipelines.methods.votes import WeightKind
-from results.schema import ALONE, AnswerRecord, CandidateRecord
+from results.schema import ALONE, CONVERSATION, AnswerRecord, CandidateRecord
 
 ArmKind = Literal["alone", "conversation", "blend"]
 
@@ -128,7 +128,7 @@ def requests(config: Config, num_items: int) -> str:
     """Of all items."""
     return (
         f"{num_items:,} conversations, arms: {', '.join(config.arms)}; replies of at most "
-        f"{config.sampling.max_tokens:,} tokens"
+        f"{config.sampling.max_tokens:,} tokens; prompts but the first depend on the replies"
     )
 
 
@@ -208,7 +208,7 @@ def _usage(asked: Sequence[Candidate], members: Collection[str]) -> Iterator[Usa
     for name in members:
         if own := [candidate for candidate in asked if candidate.member == name]:
             yield Usage(
-                role=f"generator:conversation:{name}",
+                role=f"{CONVERSATION}{name}",
                 model=name,
                 requests=len(own),
                 tokens=sum(candidate.prompt_tokens for candidate in own),

@@ -39,6 +39,8 @@ WITHOUT = " without "
 """Between a method and the member of a blend whose draws it was not shown: `majority without a`."""
 ALONE = " alone"
 """Behind a model's name: the arm in which it wrote every reply."""
+CONVERSATION = "generator:conversation:"
+"""In front of a model's name: its role in conversations."""
 
 ItemOutcome = Literal["ok", "too_long", "error"]
 """`ok`: all candidates were drawn and graded. Else `error` says why, and there are none."""

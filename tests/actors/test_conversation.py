@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from actors.config import ScorerConfig
 from actors.conversation import conversation, fitted, transcript, turn
-from actors.types import Candidate, Item, Message, Reply
+from actors.reward_models.pointwise import Rewarded
+from actors.types import Candidate, Item, Message, Reply, Reward
 
 ITEM = Item(
     id="talk",
@@ -117,3 +119,21 @@ def test_each_turn_is_an_item_of_its_own() -> None:
     first, second = (turn(ITEM, number, ITEM.messages) for number in range(2))
     assert first.id != second.id
     assert first.follow_ups == ()
+
+
+class Judge:
+    """A reward model that keeps what it read."""
+
+    name = "judge"
+
+    async def rewards(self, conversations: Sequence[tuple[Message, ...]]) -> list[Reward | None]:
+        self.read = list(conversations)
+        return [Reward(value=1.0) for _ in conversations]
+
+
+def test_a_reward_model_is_given_conversations_and_plain_replies_alike() -> None:
+    judge = Judge()
+    scorer = Rewarded(ScorerConfig(kind="reward"), judge)  # type: ignore[arg-type]
+    candidates = [candidate("...", "r1", "r2", "r3"), candidate("r")]
+    asyncio.run(scorer.score(ITEM, candidates))
+    assert judge.read == [conversation(ITEM, c) for c in candidates]

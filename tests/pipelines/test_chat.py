@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 
 import pytest
@@ -14,7 +14,8 @@ from actors.host import Host
 from actors.types import Candidate, Completion, Item, Message, Preview, Score
 from pipelines.base import Solution
 from pipelines.chat import Config, answers, solve
-from results.schema import CandidateRecord, ScoreRecord
+from pipelines.progress import Tally
+from results.schema import CandidateRecord, Record, ReplyRecord, ScoreRecord, UsageRecord
 
 TURNS = 2
 
@@ -202,12 +203,15 @@ def test_arms_with_the_same_history_and_member_share_a_reply_that_is_asked_for_o
     assert asked == {m.name: (len(m.shown), 2 * len(m.shown)) for m in members}
 
 
-def test_each_arm_is_cut_to_the_smallest_context_of_those_who_may_reply() -> None:
+@pytest.mark.parametrize("small", ["a", "b"])
+def test_each_arm_is_cut_to_the_smallest_context_of_those_who_may_reply(small: str) -> None:
     """A turn has 3 words; a reply of 2 is to fit."""
     config = Config(sampling=Sampling(max_tokens=2))
-    arms = by_arm(played(talk(5), Member("a"), Member("b", context=9), config=config))
-    assert [r.cut for r in arms["a alone"].replies] == [0, 0, 0, 0, 0]
-    assert [r.cut for r in arms["b alone"].replies] == [0, 0, 0, 1, 2]
+    members = [Member(name, context=9 if name == small else 99) for name in "ab"]
+    arms = by_arm(played(talk(5), *members, config=config))
+    cuts = {name: [r.cut for r in arms[f"{name} alone"].replies] for name in "ab"}
+    assert cuts.pop(small) == [0, 0, 0, 1, 2]
+    assert list(cuts.values()) == [[0, 0, 0, 0, 0]]
     assert [r.cut for r in arms["blend"].replies] == [0, 0, 0, 1, 2]
     assert max(r.prompt_tokens for r in arms["blend"].replies) == 7
 
@@ -248,6 +252,25 @@ def test_in_the_long_run_a_blend_of_n_prefills_n_turns_for_each(num: int) -> Non
     (blend,) = played(talk(250), *members, config=Config(arms=("blend",))).candidates
     mean = sum(r.fresh_tokens for r in blend.replies) / 250
     assert mean == pytest.approx(3 * num - 2, rel=0.15)
+
+
+def test_tokens_of_a_shared_reply_are_counted_once() -> None:
+    member = Member("a")
+    solution = played(talk(4), member)
+    candidates = [record(c.index, c.arm, None) for c in solution.candidates]
+    shared = (ReplyRecord(**asdict(solution.candidates[0].replies[0])),)
+    (use,) = solution.usage
+    tally = Tally()
+    kept = Record(
+        item_id="talk", task="t", messages=(), choices=(), reference="", group="", category="",
+        candidates=tuple(replace(c, replies=shared, tokens=8) for c in candidates), answers=(),
+        outcome="ok", error=None, usage=(UsageRecord(
+            role=use.role, model="a", requests=use.requests, prompt_tokens=use.tokens,
+            tokens=use.generated,
+        ),),
+    )  # fmt: skip
+    tally.finished(kept, 1.0)
+    assert tally.tokens == 8, "three arms say the same four replies of two words"
 
 
 class Longest:
