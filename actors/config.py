@@ -4,10 +4,20 @@ errors.
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from actors.types import ConfigError
 
@@ -19,6 +29,9 @@ class StrictConfig(BaseModel):
 
 
 T = TypeVar("T", bound=StrictConfig)
+
+FORMS = ("<name>", "<blend>")
+"""Pydantic's names for the two ways to write `roles.generator`; no part of a path."""
 
 
 def parse(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
@@ -39,7 +52,8 @@ def parse(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
 
 
 def _explain(cls: type[BaseModel], problem: Any, where: str) -> str:
-    path = ".".join(str(part) for part in (*filter(None, [where]), *problem["loc"]))
+    parts = [part for part in problem["loc"] if part not in FORMS]
+    path = ".".join(str(part) for part in (*filter(None, [where]), *parts))
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
@@ -58,13 +72,14 @@ def _fields_at(cls: Any, loc: tuple[Any, ...]) -> list[str]:
         if isinstance(cls, type) and issubclass(cls, BaseModel) and part in cls.model_fields:
             cls = cls.model_fields[part].annotation
         else:
-            cls = next(
-                (arg for arg in get_args(cls) if isinstance(arg, type) and arg is not str), cls
-            )
-    sections = [
-        c for c in (cls, *get_args(cls)) if isinstance(c, type) and issubclass(c, BaseModel)
-    ]
+            cls = next((arg for arg in _args(cls) if isinstance(arg, type) and arg is not str), cls)
+    sections = [c for c in (cls, *_args(cls)) if isinstance(c, type) and issubclass(c, BaseModel)]
     return list(sections[0].model_fields) if sections else []
+
+
+def _args(cls: Any) -> list[Any]:
+    """Of a generic type or a union, without annotations."""
+    return [get_args(a)[0] if get_origin(a) is Annotated else a for a in get_args(cls)]
 
 
 class Sampling(StrictConfig):
@@ -195,6 +210,9 @@ class Placement(StrictConfig):
         return self
 
 
+Template = Literal["auto", "none", "dialogue"]
+
+
 class ModelConfig(Placement):
     """A set of weights, the engine it runs on, and where its replicas live."""
 
@@ -205,9 +223,9 @@ class ModelConfig(Placement):
     """A name in `actors.engines.ENGINES`."""
     revision: str | None = None
     """Of a hub id: commit, tag or branch."""
-    template: Literal["auto", "none"] = "auto"
+    template: Template = "auto"
     """`auto`: the tokenizer's own chat template if it has one. `none`: the messages' text, as a
-    base model reads it."""
+    base model reads it. `dialogue`: who says what, for a base model that is to converse."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     context: int | None = Field(None, ge=8)
     """Tokens of prompt and completion together; None: the engine's default for the machine."""
@@ -334,10 +352,38 @@ class ScorerConfig(StrictConfig):
         return self.models or tuple(filter(None, [self.model]))
 
 
+class BlendConfig(StrictConfig):
+    """Several models that answer as one: every reply is drawn from one of them."""
+
+    blend: tuple[str, ...] = Field(min_length=1)
+    """Names under `models:`, each once."""
+    weights: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
+    """How often each is drawn, relative to the others; empty: all equally often."""
+
+    @model_validator(mode="after")
+    def _one_weight_each(self) -> Self:
+        if len(set(self.blend)) < len(self.blend):
+            raise ValueError(
+                f"blend: wanted each model once, got {', '.join(self.blend)}; weights say how often"
+            )
+        if self.weights and len(self.weights) != len(self.blend):
+            raise ValueError(
+                f"weights: wanted one for each of {len(self.blend)} models, got {len(self.weights)}"
+            )
+        return self
+
+
+def _form(value: Any) -> str:
+    return FORMS[isinstance(value, dict | BlendConfig)]
+
+
 class RolesConfig(StrictConfig):
     """Which hosted model plays which role. Several roles may share one model."""
 
-    generator: str
+    generator: Annotated[
+        Annotated[str, Tag(FORMS[0])] | Annotated[BlendConfig, Tag(FORMS[1])], Discriminator(_form)
+    ]
+    """A model's name, or a blend of several: `{blend: [a, b, c], weights: [2, 1, 1]}`."""
     discriminator: str | None = None
     """`choice`: the model that judges the choices; None: the generator's own hosted weights."""
     scorers: dict[str, ScorerConfig] = {}
@@ -349,3 +395,13 @@ class RolesConfig(StrictConfig):
         if not isinstance(value, dict):
             return value
         return {k: {"kind": v} if isinstance(v, str) else v for k, v in value.items()}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of each model that generates, how likely it is to be drawn; `{NAME: 1.0}` for one."""
+        if isinstance(self.generator, str):
+            return {self.generator: 1.0}
+        names = self.generator.blend
+        weights = self.generator.weights or (1.0,) * len(names)
+        total = math.fsum(weights)
+        return {name: weight / total for name, weight in zip(names, weights, strict=True)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from actors.config import Sampling
 from actors.roles import Model
-from actors.types import Candidate, Completion, Item
+from actors.types import Candidate, Completion, Item, Message
 
 
 def candidate_seed(run_seed: int, item_id: str, member: str, index: int) -> int:
@@ -30,12 +30,18 @@ class ModelGenerator:
         self._top = top_logprobs
 
     async def generate(
-        self, item: Item, *, n: int, sampling: Sampling, greedy: bool = False
+        self,
+        item: Item,
+        *,
+        n: int,
+        sampling: Sampling,
+        greedy: bool = False,
+        only: Sequence[int] | None = None,
     ) -> list[Candidate]:
         """See `roles.Generator`. Greedy and draws go out as one call, so they share one prefill."""
         name = self._model.name
         sampling = _limited(sampling, item)
-        draws = range(n)
+        draws = range(n) if only is None else only
         seeds: list[int | None] = [candidate_seed(self._seed, item.id, name, i) for i in draws]
         indices: list[int] = list(draws)
         if greedy:
@@ -47,6 +53,10 @@ class ModelGenerator:
             self._candidate(index, seed, completion)
             for index, seed, completion in zip(indices, seeds, completions, strict=True)
         ]
+
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        """See `roles.Model.room`."""
+        return await self._model.room(prompts)
 
     def _candidate(self, index: int, seed: int | None, completion: Completion) -> Candidate:
         tokens, logprob = completion.num_tokens, completion.logprob
@@ -66,6 +76,7 @@ class ModelGenerator:
             seconds=completion.seconds,
             certainty=_certainty(completion.top_mean_logprobs, self._top),
             recorded_scores=completion.recorded_scores,
+            cached_tokens=completion.cached_tokens,
         )
 
 

@@ -130,8 +130,12 @@ class Host:
     ) -> list[Completion]:
         """See `roles.Model.generate`."""
         engine = self._loaded()
+        prompts = engine.prompts if isinstance(engine.prompts, Renderer) else None
         ids = tuple(engine.prompts.render(item.messages))
         self._check_length(len(ids))
+        if prompts and prompts.stops:
+            stop = tuple(dict.fromkeys((*sampling.stop, *prompts.stops)))
+            sampling = sampling.model_copy(update={"stop": stop})
         requests = [
             EngineRequest(
                 prompt_ids=ids,
@@ -148,10 +152,15 @@ class Host:
         seconds = time.monotonic() - begin
         # The model starts inside a thought that its template opened: without the tag nobody who
         # reads the text later could tell the thought from the answer.
-        opening = engine.prompts.opening(ids) if isinstance(engine.prompts, Renderer) else ""
+        opening = prompts.opening(ids) if prompts else ""
         return [
             replace(c, text=opening + c.text, seconds=c.seconds or seconds) for c in completions
         ]
+
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        """See `roles.Model.room`."""
+        engine = self._loaded()
+        return [engine.context - len(engine.prompts.render(messages)) for messages in prompts]
 
     async def preview(self, item: Item) -> Preview | None:
         """See `roles.Model.preview`."""

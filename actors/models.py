@@ -5,6 +5,7 @@ Reads files only: imports neither torch nor an engine.
 
 import hashlib
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +142,35 @@ def fingerprint(path: Path, *, weights: bool = False) -> dict[str, str]:
     return marks
 
 
+def num_parameters(path: Path) -> int:
+    """Numbers in the model's weights, as its safetensors headers have them: tied ones once, packed
+    ones as packed, all experts of a mixture. Raises ConfigError for a torn file.
+    """
+    index = path / "model.safetensors.index.json"
+    files = sorted(path.glob("*.safetensors"))
+    if index.is_file():
+        # Beside the shards some repositories keep the same weights in one more file.
+        named = set(_read_json(index).get("weight_map", {}).values())
+        files = [file for file in files if file.name in named]
+    return sum(map(_num_values, files))
+
+
+def _num_values(file: Path) -> int:
+    try:
+        tensors = json.loads(_header(file))
+    except ValueError:
+        raise ConfigError(f"{file} is not a whole safetensors file; fetch it again") from None
+    tensors.pop("__metadata__", None)
+    return sum(math.prod(tensor["shape"]) for tensor in tensors.values())
+
+
 def _header_digest(file: Path) -> str:
-    """sha-256 of a safetensors header and the file's size.
+    """sha-256 of a safetensors header and the file's size."""
+    return hashlib.sha256(_header(file) + str(file.stat().st_size).encode()).hexdigest()
+
+
+def _header(file: Path) -> bytes:
+    """The header of a safetensors file, JSON. Raises ConfigError for a torn file.
 
     Source: safetensors format: 8 bytes little-endian length of the header, then the header (JSON).
     """
@@ -152,7 +180,7 @@ def _header_digest(file: Path) -> str:
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
         if length > size - 8:
             raise ConfigError(f"{file} is not a whole safetensors file; fetch it again")
-        return hashlib.sha256(stream.read(length) + str(size).encode()).hexdigest()
+        return stream.read(length)
 
 
 def _chat_template(path: Path) -> str:

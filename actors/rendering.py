@@ -15,6 +15,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from actors import dialogue
+from actors.config import Template
 from actors.continuing import encode_wholes, split
 from actors.engines.base import ScoreRequest
 from actors.engines.trees import shared
@@ -32,7 +34,7 @@ class Renderer:
     Raises ConfigError when the tokenizer or its template can't be read.
     """
 
-    def __init__(self, directory: Path, template: Literal["auto", "none"] = "auto") -> None:
+    def __init__(self, directory: Path, template: Template = "auto") -> None:
         from transformers import AutoTokenizer
 
         self._directory = directory
@@ -42,12 +44,15 @@ class Renderer:
             )
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"can't load the tokenizer in {directory}: {error}") from error
-        self._template = "" if template == "none" else self._own_template()
         self._special = SpecialTokens(self._tokenizer)
         self._hidden = hidden_ids(self._tokenizer, shown=THOUGHT_TAG.fullmatch)
         self._bos_id: int | None = self._tokenizer.bos_token_id
         with_bos = self._tokenizer("a", add_special_tokens=True)["input_ids"]
         self._adds_bos = self._bos_id is not None and with_bos[:1] == [self._bos_id]
+        spoken = dialogue.template(adds_bos=self._adds_bos) if template == "dialogue" else ""
+        self._template = self._own_template() if template == "auto" else spoken
+        self.stops = dialogue.STOPS if spoken else ()
+        """Where a reply ends, besides at an end token."""
 
     def _own_template(self) -> str:
         if not self._tokenizer.chat_template:
@@ -300,7 +305,7 @@ class Renderer:
 
 
 def count_tokens(
-    directory: Path, template: Literal["auto", "none"], prompts: Sequence[Sequence[Message]]
+    directory: Path, template: Template, prompts: Sequence[Sequence[Message]]
 ) -> list[int]:
     """The number of tokens of each rendered prompt. [prompt]
 

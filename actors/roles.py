@@ -62,6 +62,14 @@ class Model(Protocol):
         """
         ...
 
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        """Tokens that a reply to each prompt may have: the context less the prompt. Below 1: the
+        prompt itself is too long.
+
+        Raises ConfigError for messages that the template refuses, EngineError.
+        """
+        ...
+
     async def preview(self, item: Item) -> Preview | None:
         """The item's prompt as `generate` renders it, however long. None: an engine without a
         tokenizer.
@@ -75,9 +83,23 @@ class Generator(Protocol):
     """Draws candidates."""
 
     async def generate(
-        self, item: Item, *, n: int, sampling: Sampling, greedy: bool = False
+        self,
+        item: Item,
+        *,
+        n: int,
+        sampling: Sampling,
+        greedy: bool = False,
+        only: Sequence[int] | None = None,
     ) -> list[Candidate]:
-        """N draws in the order of their index, after the greedy candidate if that is asked for."""
+        """N draws in the order of their index, after the greedy candidate if that is asked for;
+        with `only`, just the draws that have these indices.
+
+        A draw depends on nothing but the run's seed, the item, the model and the index.
+        """
+        ...
+
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        """See `Model.room`; of several models, the least."""
         ...
 
 

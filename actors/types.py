@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Decoding = Literal["greedy", "sample", "choice", "given"]
-"""`greedy` is the one candidate at temperature 0; `sample` is a draw. What the item came with was
-not generated: `choice` is one of its answers, `given` a reply that is to be scored."""
+Decoding = Literal["greedy", "sample", "choice", "given", "conversation"]
+"""`greedy` is the one candidate at temperature 0; `sample` is a draw; `conversation` is several
+draws, one for each turn. What the item came with was not generated: `choice` is one of its answers,
+`given` a reply that is to be scored."""
 
 FinishReason = Literal["stop", "length"]
 """`stop`: an end token or a stop string; `length`: cut by `max_tokens` or by the context."""
@@ -105,6 +106,8 @@ class Item:
     the item itself."""
     category: str = ""
     """A named part of the task, such as a subject: results are also given by it."""
+    follow_ups: tuple[str, ...] = ()
+    """Of a conversation: what the user says after each reply but the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,34 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One reply in a conversation.
+
+    Reply(member="small", text="Aloha! ...", finish_reason="stop", prompt_tokens=212, tokens=80,
+          fresh_tokens=31, cached_tokens=192, seed=1840700269, logprob=-71.3, cut=0)
+    """
+
+    member: str
+    """The model that wrote it."""
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    """Of the whole prompt, by the member's own tokenizer and template."""
+    tokens: int | None
+    """Generated."""
+    fresh_tokens: int
+    """Prompt tokens that the member has neither read nor written before in this conversation: what
+    it must prefill where its cache has kept the rest."""
+    cached_tokens: int
+    """Prompt tokens whose prefill was reused, as the engine says."""
+    seed: int | None
+    logprob: float | None
+    """Sum over its tokens, nats."""
+    cut: int
+    """Oldest turns that were left out of its prompt, so that prompt and reply fit the context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One draw for one item, as a generator returns it and scorers see it.
 
@@ -198,6 +229,12 @@ class Candidate:
     """Mean over tokens of -(1/K) sum over the K likeliest tokens of log(K p); None unless asked
     for."""
     recorded_scores: tuple[tuple[str, float], ...] = ()
+    cached_tokens: int = 0
+    """Prompt tokens whose prefill was reused."""
+    arm: str = ""
+    """Of a conversation: the way in which its replies were chosen."""
+    replies: tuple[Reply, ...] = ()
+    """Of a conversation: one for each of the user's turns. `text` is then the transcript."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

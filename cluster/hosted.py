@@ -51,6 +51,11 @@ class PooledModel:
         )
         return found
 
+    async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
+        """See `roles.Model.room`."""
+        rooms: list[int] = await self._pool.call("room", tuple(prompts))
+        return rooms
+
     async def preview(self, item: Item) -> Preview | None:
         """See `roles.Model.preview`."""
         preview: Preview | None = await self._pool.call("preview", item)

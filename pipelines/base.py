@@ -8,7 +8,7 @@ A method is a module with these, in this order:
     prompt(item)                                       the messages that `solve` sends first
     sends(config)                                      how often it sends them
     requests(config, num_items)                        what it will ask for, in words
-    answers(pools, config, *, metrics, scales, relative)
+    answers(pools, config, *, metrics, scales, relative, shares)
                                                        graded candidates of many items -> what is
                                                        answered to each; pure, so it can be run
                                                        again later
@@ -28,6 +28,7 @@ METHODS: Mapping[str, str] = {
     "rank": "pipelines.rank",
     "choice": "pipelines.choice",
     "given": "pipelines.given",
+    "chat": "pipelines.chat",
 }
 """Name to module."""
 
@@ -41,6 +42,8 @@ class Usage:
     requests: int
     tokens: int
     """Read by the model, cached or not."""
+    generated: int = 0
+    """Tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

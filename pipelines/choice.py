@@ -129,6 +129,7 @@ def answers(
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
     relative: Collection[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, what every ranker chooses and the credit for it, then what the game was like:
 

@@ -14,8 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from actors import engines
+from actors.config import ModelConfig
 from actors.machine import processor
-from actors.models import resolve
+from actors.models import num_parameters, resolve
 from actors.rendering import count_tokens
 from cluster import check, nodes, where
 from cluster.plan import check_shares
@@ -79,7 +80,10 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
         for name, scorer in job.config.roles.scorers.items()
         if scorer.asked
     ]
-    lines.append(("prompt tokens", _prompt_tokens(job)))
+    shares = job.config.roles.shares
+    for name in shares:
+        label = "prompt tokens" if len(shares) == 1 else f"prompt tokens {name}"
+        lines.append((label, _prompt_tokens(job, name)))
     for name, model in job.config.models.items():
         wants = f"{model.cpus:g} CPUs, {model.gpus:g} GPUs"
         number = f"{counts[name]} of {model.replicas}"
@@ -129,7 +133,10 @@ def execute(
 def _conclude(job: Job, store: Store) -> Summary:
     """Summarize a complete run and write its report."""
     summary = summarize_answers(
-        read_records(store.directory), limited=job.task.limited, judges=judges_of(job.identity)
+        read_records(store.directory),
+        limited=job.task.limited,
+        judges=judges_of(job.identity),
+        members=store.manifest.members,
     )
     write_summary(store.directory, summary)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -145,11 +152,19 @@ def _manifest(job: Job) -> Manifest:
         "num_items": job.task.num_items,
         "versions": versions(),
         "hardware": hardware(),
+        "members": {
+            name: {"share": share, "parameters": _parameters(job.config.models[name])}
+            for name, share in job.config.roles.shares.items()
+        },
         "determinism": "greedy and seeded draws repeat bit for bit only in the same batches; "
         "otherwise they are equal in distribution",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Manifest(identity=dict(job.identity), about=about)
+
+
+def _parameters(model: ModelConfig) -> int | None:
+    return num_parameters(resolve(model).path) if engines.ENGINES[model.engine].weights else None
 
 
 def versions() -> dict[str, str]:
@@ -168,11 +183,11 @@ def hardware() -> dict[str, Any]:
     return {"platform": platform.platform(), "processor": processor(), "cpus": os.cpu_count()}
 
 
-def _prompt_tokens(job: Job) -> str:
-    """Exact count by the generator's own tokenizer and template: of each prompt once, and as often
-    as it is sent.
+def _prompt_tokens(job: Job, name: str) -> str:
+    """Exact count by a generator's own tokenizer and template: of each prompt once, and as often as
+    it is sent, by a blend to all of its members together.
     """
-    model = job.config.models[job.config.roles.generator]
+    model = job.config.models[name]
     if not engines.ENGINES[model.engine].weights:
         return "not counted: the engine has no tokenizer"
     directory = resolve(model).path

@@ -48,11 +48,11 @@ def show(task: str, overrides: Sequence[str], model: str, index: int) -> str:
     """
     if task in TASKS or task.startswith("lm_eval:"):
         loaded = load_task(merge({"name": task}, overrides, "overrides"))
-        hosted = ModelConfig(path=model)
+        hosted = [ModelConfig(path=model)]
     else:
         config = load(task, overrides)
         loaded = load_task(config.task)
-        hosted = config.models[config.roles.generator]
+        hosted = [config.models[name] for name in config.roles.shares]
     item = next(islice(loaded.items(), index, None), None)
     if item is None:
         raise ConfigError(f"--item {index}: the task has {loaded.num_items} items")
@@ -61,9 +61,10 @@ def show(task: str, overrides: Sequence[str], model: str, index: int) -> str:
     if item.prompt:
         lines += ["scored by likelihood (pipeline choice):", item.prompt]
         lines += [f"  {text!r}" for text in item.continuations]
-    if ENGINES[hosted.engine].weights:
-        renderer = Renderer(resolve(hosted).path, template=hosted.template)
-        lines += _rendered(renderer.preview(item.messages))
+    for each in hosted:
+        if ENGINES[each.engine].weights:
+            renderer = Renderer(resolve(each).path, template=each.template)
+            lines += _rendered(renderer.preview(item.messages))
     return "\n".join(lines)
 
 

@@ -30,6 +30,9 @@ from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
 from results.store import Manifest
 
+BOUND = frozenset({"generator", "blend", "scorers", "likelihood", "discriminator"})
+"""Roles that `bind` can give to a method."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
@@ -114,6 +117,11 @@ def prepare(config: RunConfig) -> Job:
         _check_rankers(config, method_config)
     if config.pipeline["name"] == "choice":
         _check_choices(task)
+    if config.pipeline["name"] == "rank" and not task.metrics:
+        raise ConfigError(
+            f"task {task.name}: nothing tells right from wrong there, so pipeline rank can't grade "
+            "its draws; pipeline chat compares conversations by their scores"
+        )
     identity = {
         "task": task_config(config.task).model_dump(mode="json"),
         "data": task.data,
@@ -160,42 +168,47 @@ def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
 
 def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
     """The roles that the method asks for, made of hosted models."""
+    from actors.blend import Blend
     from actors.generator import ModelGenerator
 
-    roles = job.config.roles
+    roles, seed = job.config.roles, job.config.seed
     tops = [s.top for s in roles.scorers.values() if s.kind == "self_certainty"]
-    generator: Generator = ModelGenerator(
-        models[roles.generator], seed=job.config.seed, top_logprobs=max(tops, default=0)
-    )
+    members: dict[str, Generator] = {
+        name: ModelGenerator(models[name], seed=seed, top_logprobs=max(tops, default=0))
+        for name in roles.shares
+    }
+    blend, first = Blend(members, roles.shares, seed=seed), next(iter(members))
     scorers: dict[str, Scorer] = {
         name: make_scorer(name, scorer, models, seed=job.config.seed)
         for name, scorer in roles.scorers.items()
     }
     bound = {
-        "generator": generator,
+        "generator": members[first] if isinstance(roles.generator, str) else blend,
+        "blend": blend,
         "scorers": scorers,
-        "likelihood": models[roles.generator],
-        "discriminator": models[roles.discriminator or roles.generator],
+        "likelihood": models[first],
+        "discriminator": models[roles.discriminator or first],
     }
     return {name: bound[name] for name in needed_roles(job.method)}
 
 
 def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
     roles, there = config.roles, ", ".join(config.models)
-    if roles.generator not in config.models:
-        raise ConfigError(
-            f"roles.generator: no model {roles.generator!r} under models; there are: {there}"
-        )
-    if roles.discriminator is not None and roles.discriminator not in config.models:
-        raise ConfigError(
-            f"roles.discriminator: no model {roles.discriminator!r} under models; there are: "
-            f"{there}"
-        )
     needed = needed_roles(method)
-    for role in ("generator", "discriminator"):
-        model = getattr(roles, role)
-        if model is not None and needed != ["scorers"]:
+    played = [("generator", name) for name in roles.shares]
+    if roles.discriminator is not None:
+        played.append(("discriminator", roles.discriminator))
+    for role, model in played:
+        if model not in config.models:
+            raise ConfigError(f"roles.{role}: no model {model!r} under models; there are: {there}")
+        if needed != ["scorers"]:
             check_serves(f"roles.{role}", model, config.models[model], "text")
+    name = config.pipeline["name"]
+    if "likelihood" in needed and len(roles.shares) > 1:
+        raise ConfigError(
+            f"roles.generator: pipeline {name} asks one model for likelihoods, got a blend of "
+            f"{', '.join(roles.shares)}; name one of them"
+        )
     for name, scorer in roles.scorers.items():
         check_scorer(name, scorer, config.models)
         for asked in scorer.asked:
@@ -218,18 +231,15 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
         raise ConfigError(
             f"roles.scorers: all self_certainty scorers need the same top, got {tops}"
         )
-    if "likelihood" in needed_roles(method):
-        for role in (roles.generator, roles.discriminator or roles.generator):
-            if config.models[role].engine == "replay":
+    for role, purpose in (("likelihood", "ask for likelihoods"), ("blend", "talk to")):
+        for _, model in played if role in needed else ():
+            if config.models[model].engine == "replay":
                 raise ConfigError(
-                    f"pipeline {config.pipeline['name']}: model {role!r} is a replay, without "
-                    "weights to ask for likelihoods; name a model with weights"
+                    f"pipeline {name}: model {model!r} is a replay, without weights to {purpose}; "
+                    "name a model with weights"
                 )
-    missing = set(needed_roles(method)) - {"generator", "scorers", "likelihood", "discriminator"}
-    if missing:
-        raise ConfigError(
-            f"pipeline {config.pipeline['name']} needs roles that can't be bound: {missing}"
-        )
+    if missing := set(needed) - BOUND:
+        raise ConfigError(f"pipeline {name} needs roles that can't be bound: {missing}")
 
 
 def _check_choices(task: Task) -> None:

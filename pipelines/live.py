@@ -163,20 +163,27 @@ async def _heartbeat(
 
 
 async def _note_prompt(job: Job, store: Store, crew: Crew, console: Console) -> None:
-    """Print what the generator sees of the first item, and keep it in run.json. Raises EngineError.
+    """Print what each generator sees of the first item, keep it in run.json. Raises EngineError.
 
     A wrong template or a wrong number of BOS costs points without a word; this is where it shows.
     """
-    name = job.config.roles.generator
-    try:
-        preview = await crew.preview(name, next(job.task.items()))
-    except (ItemError, ConfigError) as error:
-        # Of one item: whether it ends the run is for the run to say, which meets it again.
-        console.print(f"prompt: not shown: {error}", highlight=False, markup=False, soft_wrap=True)
-        return
-    if preview is None:
-        return
-    console.print(_prompt_line(preview), highlight=False, markup=False, soft_wrap=True)
+    names = job.config.roles.shares
+    for name in names:
+        label = "prompt" if len(names) == 1 else f"prompt of {name}"
+        try:
+            preview = await crew.preview(name, next(job.task.items()))
+        except (ItemError, ConfigError) as error:
+            # Of one item: whether it ends the run is for the run to say, which meets it again.
+            said = f"{label}: not shown: {error}"
+        else:
+            if preview is None:
+                continue
+            said = f"{label}: {_prompt_line(preview)}"
+            _keep_prompt(store, name, preview)
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+def _keep_prompt(store: Store, name: str, preview: Preview) -> None:
     shown = {
         "template": preview.template,
         "template_hash": preview.template_hash,
@@ -191,6 +198,6 @@ def _prompt_line(preview: Preview) -> str:
     chat = f"chat template {preview.template_hash[:8]}…"
     first = ", ".join(f"{i} {token!r}" for i, token in preview.first_ids[:4])
     return (
-        f"prompt: {chat if preview.template == 'chat' else 'no template'}, {preview.num_bos} BOS, "
+        f"{chat if preview.template == 'chat' else 'no template'}, {preview.num_bos} BOS, "
         f"{len(preview.ids):,} tokens, first ids {first}, ..."
     )

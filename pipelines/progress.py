@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 
 from cluster.replica import ReplicaState
 from pipelines.tables import replica_table
-from results.schema import Record
+from results.schema import CONVERSATION, Record
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines."""
@@ -53,7 +53,10 @@ class Tally:
     def finished(self, record: Record, seconds: float) -> None:
         """One item is done, well or not, after that many seconds."""
         self.items += 1
-        self.tokens += sum(c.tokens or 0 for c in record.candidates)
+        drawn = [c.tokens or 0 for c in record.candidates if not c.replies]
+        # Arms of a conversation share replies, each of which was generated once.
+        talked = [use.tokens for use in record.usage if use.role.startswith(CONVERSATION)]
+        self.tokens += sum(drawn) + sum(talked)
         self.outcomes[record.outcome] += 1
         self.latencies.append(seconds)
 

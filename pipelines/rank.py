@@ -14,6 +14,10 @@ them has an answer for that item: leaving the draw out, or only those answers th
 favour some outcomes and some methods. Greedy is left out where the greedy candidate has no verdict.
 The summary counts such items.
 
+The draws of a blend are one pool for every ranker, whoever made them. What a member adds is each
+ranker's figure with and without its draws at equal k (members.py), but for rankers whose scores
+hold for all N draws together. Its greedy candidates are one of each member.
+
 Sources: best-of-N and greedy against sampling, Song et al. 2024 (2407.10457); majority, Wang et al.
 2023 (2203.11171); weighted votes, Li et al. 2023 (2206.02336); pass@k for the oracle, Chen et al.
 2021 (2107.03374).
@@ -21,13 +25,14 @@ Sources: best-of-N and greedy against sampling, Song et al. 2024 (2407.10457); m
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import Field, model_validator
 
 from actors.config import Sampling, StrictConfig
 from actors.roles import Generator, Scorer
 from actors.types import ConfigError, Item, Message, Score
+from pipelines import members
 from pipelines.agreement import ANY_SIZE, SCALES, agreed
 from pipelines.base import Solution
 from pipelines.methods import estimators, votes
@@ -118,6 +123,7 @@ def answers(
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
     relative: Collection[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, every ranker's answer for every metric and draw size, from the same graded
     candidates.
@@ -125,13 +131,13 @@ def answers(
     `scales` says how each scorer's values become voting weights (`votes.positive_weights`). Scores
     of `relative` scorers hold for all N draws together: what reads them has no k < N. With a
     candidate that has no verdict the methods that may use it have no answer: greedy for its own
-    candidate, all the others for any draw.
+    candidate, all the others for any draw. `shares`: of each member of a blend.
     """
     read = {scorer_of(ranker) for ranker in config.rankers}
     judged = [name for name in READS if name in read]
     whole = {*relative, *(READS.keys() - ANY_SIZE)}
     return [
-        _answers(candidates, config, metrics, {**scales, **SCALES}, whole)
+        _answers(candidates, config, metrics, {**scales, **SCALES}, whole, shares or {})
         for candidates in agreed(pools, judged)
     ]
 
@@ -142,17 +148,24 @@ def _answers(
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
     whole: Collection[str],
+    shares: Mapping[str, float],
 ) -> tuple[AnswerRecord, ...]:
-    rows = [row for c in candidates if c.decoding == "greedy" for row in _greedy(c)]
+    rows = [*members.greedy(candidates, shares)]
     pool = [c for c in candidates if c.decoding == "sample"]
     if any(c.correct is None for c in pool):
         return tuple(rows)
     for metric in metrics:
         for ranker in config.rankers:
-            draws = _draws(pool, metric, ranker, scales)
             # Over fewer candidates, a game or a tournament would be another one.
-            sizes = (len(pool),) if scorer_of(ranker) in whole else config.draw_sizes
-            rows += _curve(ranker, metric, draws, pool, sizes)
+            is_whole = scorer_of(ranker) in whole
+            sizes = (len(pool),) if is_whole else config.draw_sizes
+            rows += _curve(ranker, metric, _draws(pool, metric, ranker, scales), pool, sizes)
+            for suffix, others in () if is_whole else members.left_out(pool, shares):
+                draws = _draws(others, metric, ranker, scales)
+                found = _curve(
+                    ranker, metric, draws, others, [k for k in sizes if k <= len(others)]
+                )
+                rows += [replace(row, method=f"{ranker}{suffix}") for row in found]
     return tuple(rows)
 
 
@@ -240,22 +253,6 @@ def scorer_of(ranker: str) -> str | None:
     return ranker if ranker in READS else ranker.partition(":")[2] or None
 
 
-def _greedy(candidate: CandidateRecord) -> list[AnswerRecord]:
-    """One answer for each metric; none where the candidate has no verdict, and so no grade."""
-    return [
-        AnswerRecord(
-            method="greedy",
-            metric=grade.metric,
-            k=0,
-            value=grade.value,
-            candidate=candidate.index,
-            answer=candidate.answer,
-            correct=candidate.correct,
-        )
-        for grade in candidate.grade
-    ]
-
-
 def _draws(
     pool: Sequence[CandidateRecord], metric: str, ranker: str, scales: Mapping[str, WeightKind]
 ) -> Draws:
@@ -292,7 +289,7 @@ def _curve(
 ) -> list[AnswerRecord]:
     spec = ranker_of(ranker)
     rows = []
-    for k in draw_sizes if spec.more_helps else (1,):
+    for k in draw_sizes if spec.more_helps else (1,) * bool(pool):
         value = spec.estimate(draws, k)
         position = spec.pick(draws) if k == len(pool) or not spec.more_helps else None
         chosen = None if position is None else pool[position]

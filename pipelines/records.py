@@ -6,7 +6,8 @@ its records.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import product
 from string import ascii_uppercase
 
 from actors.types import Candidate, FinishReason, Item, ItemError, Message
@@ -20,6 +21,7 @@ from results.schema import (
     GradeRecord,
     ItemOutcome,
     Record,
+    ReplyRecord,
     ScoreRecord,
     Turn,
     UsageRecord,
@@ -54,6 +56,7 @@ def answered(job: Job, records: Iterable[Record]) -> list[Record]:
         metrics=job.task.metrics,
         scales=job.scales,
         relative=job.relative,
+        shares=job.config.roles.shares,
     )
     for index, answers in zip(good, found, strict=True):
         records[index] = replace(records[index], answers=answers)
@@ -80,6 +83,8 @@ def grade(
         grade=(),
         seconds=candidate.seconds,
         scores=tuple(scores),
+        arm=candidate.arm,
+        replies=tuple(ReplyRecord(**asdict(reply)) for reply in candidate.replies),
     )
     return _graded(task, item, kept)
 
@@ -164,13 +169,14 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
     """Tokens of each role on this item; prompt tokens count once per request, cached or not."""
     roles = job.config.roles
     rows = []
-    for decoding in ("greedy", "sample"):
-        drawn = [c for c in solution.candidates if c.decoding == decoding]
+    for decoding, member in product(("greedy", "sample"), roles.shares):
+        own = f":{member}" if len(roles.shares) > 1 else ""
+        drawn = [c for c in solution.candidates if (c.decoding, c.member) == (decoding, member)]
         if drawn:
             rows.append(
                 UsageRecord(
-                    role=f"generator:{decoding}",
-                    model=roles.generator,
+                    role=f"generator:{decoding}{own}",
+                    model=member,
                     requests=len(drawn),
                     prompt_tokens=sum(c.prompt_tokens for c in drawn),
                     tokens=sum(c.tokens or 0 for c in drawn),
@@ -195,7 +201,7 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
             model=use.model,
             requests=use.requests,
             prompt_tokens=use.tokens,
-            tokens=0,
+            tokens=use.generated,
         )
         for use in solution.usage
     ]

@@ -68,6 +68,7 @@ def rescore(
             read_records(store.directory),
             limited=manifest.limited,
             judges=judges_of(manifest.identity),
+            members=manifest.members,
         )
         write_summary(store.directory, summary)
     write_report(store.directory, summary)

@@ -99,8 +99,8 @@ class Line:
         self.store = store
         self.fleet = fleet
         self.roles = bind(job, fleet.models)
-        pool = fleet.pools[job.config.roles.generator]
-        self.window = Window(lambda: open_items(job, pool.capacity))
+        pools = [fleet.pools[name] for name in job.config.roles.shares]
+        self.window = Window(lambda: open_items(job, sum(pool.capacity for pool in pools)))
 
     async def feed(self, shard: Shard, group: asyncio.TaskGroup, watcher: Watcher) -> None:
         """Hand out a shard's items as there is room, a task of the group for each; comes back when

@@ -261,7 +261,9 @@ class Runners:
 
     def _limit(self, job: Job) -> int:
         """Open items: what all replicas need, and for each runner a shard to go on with."""
-        name, config = job.config.roles.generator, job.config
-        up = sum(state.model == name for state in self.replicas())
-        room = max(up, self._counts[name]) * config.models[name].room
+        config, up = job.config, Counter(state.model for state in self.replicas())
+        room = sum(
+            max(up[name], self._counts[name]) * config.models[name].room
+            for name in config.roles.shares
+        )
         return open_items(job, room) + config.cluster.runners * job.shard_size

@@ -7,11 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from results.arms import ArmRow, ScoreMean
 from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
 from results.compare import Comparison
 from results.directories import Where
 from results.judges import JudgeRow
+from results.marginals import MarginalRow
 from results.schema import UNBOUNDED
 from results.summary import Row, Summary
 
@@ -31,6 +33,11 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
     Metrics behind the headline one are shown at the largest k only; summary.json has every row.
     """
     headline, *others = dict.fromkeys(row.metric for row in summary.rows) or [""]
+    if summary.arms:
+        out.print(_arms(summary.arms), "")
+        headline, others = "", []
+        if summary.rows:
+            out.print(_figures(summary.rows), "")
     if headline:
         out.print(_result([row for row in summary.rows if row.metric == headline], headline), "")
     rest = [row for row in summary.rows if row.metric in others]
@@ -40,6 +47,8 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         out.print(_figures(further), "")
     if summary.judges:
         out.print(_judges(summary.judges), "")
+    if summary.marginals:
+        out.print(_marginals(summary.marginals), "")
     if macro := [row for row in summary.categories if row.category == MACRO]:
         out.print(_macro(macro), "")
     improvements = [_improvement(row) for row in summary.rows if _is_choice(row)]
@@ -81,6 +90,59 @@ def _judges(rows: Sequence[JudgeRow]) -> Table:
         interval = f"{row.low:.2f} to {row.high:.2f}"
         cells = (row.figure, f"{row.value:.2f}", interval, unbiased, f"{row.items:,}")
         table.add_row(row.judge, *cells)
+    return table
+
+
+def _arms(rows: Sequence[ArmRow]) -> Table:
+    """Arms of conversations: scores, tokens, and what a token costs."""
+    table = _table("arms, 95 % intervals over conversations; tokens over all of them")
+    table.add_column("arm", overflow="fold")
+    scorers = list(dict.fromkeys(name for row in rows for name in row.scores))
+    counted = ("changes", "cut", "tokens", "prompt tokens", "fresh", "cached")
+    for name in (*scorers, *counted, "parameters", "memory"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        efforts = list(row.efforts.values())
+        numbers = [
+            row.changes,
+            row.cut,
+            *(
+                sum(getattr(effort, name) for effort in efforts)
+                for name in ("tokens", "prompt_tokens", "fresh_tokens", "cached_tokens")
+            ),
+        ]
+        table.add_row(
+            row.arm,
+            *(_score(row.scores.get(name)) for name in scorers),
+            *(f"{number:,}" for number in numbers),
+            *("unknown" if p is None else f"{p / 1e9:.4g}B" for p in (row.parameters, row.memory)),
+        )
+    return table
+
+
+def _score(mean: ScoreMean | None) -> str:
+    if mean is None:
+        return "no verdict"
+    if mean.low is None:
+        return f"{mean.value:.3g}"
+    return f"{mean.value:.3g} ({mean.low:.3g} to {mean.high:.3g})"
+
+
+def _marginals(rows: Sequence[MarginalRow]) -> Table:
+    """Of each method and metric the largest k."""
+    table = _table("what each member's draws add, in points, at equal k, 95 % intervals")
+    for name in ("member", "method", "metric"):
+        table.add_column(name, overflow="fold")
+    for name in ("k", "with", "without", "difference", "p", "items"):
+        table.add_column(name, justify="right")
+    largest = {(row.member, row.method, row.metric): row for row in rows}
+    for row in largest.values():
+        table.add_row(
+            *(row.member, row.method, row.metric, str(row.k)),
+            *(f"{row.value:.1%}", f"{row.without:.1%}"),
+            f"{100 * row.difference:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f})",
+            *(f"{row.p:.3f}", f"{row.items:,}"),
+        )
     return table
 
 

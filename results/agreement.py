@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import krippendorff
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -55,13 +54,11 @@ def agreement(
         return None
     counts_UV = (verdicts_UJ[:, :, None] == domain_V).sum(axis=1)
 
+    apart_VV = np.subtract.outer(domain_V, domain_V) ** 2
+    apart_VV = apart_VV if level == "interval" else np.sign(apart_VV)
+
     def alpha(rows: NDArray[np.intp]) -> float:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return float(
-                krippendorff.alpha(
-                    value_counts=counts_UV[rows], value_domain=domain_V, level_of_measurement=level
-                )
-            )
+        return _alpha(counts_UV[rows], apart_VV)
 
     codes_U = np.unique(clusters_U, return_inverse=True)[1]
     units_G = np.split(np.argsort(codes_U, kind="stable"), np.cumsum(np.bincount(codes_U))[:-1])
@@ -82,6 +79,18 @@ def agreement(
         unseen = clopper_pearson(0.0, num).high
         low, high = value - unseen * (value + 1.0), value + unseen * (1.0 - value)
     return Agreement(value=value, low=min(low, value), high=max(high, value))
+
+
+def _alpha(counts_UV: NDArray[np.int_], apart_VV: Floats) -> float:
+    """From how often each unit was given each value, and how far values are apart. NaN where all
+    verdicts are the same. Our own, since the one kept library for it is under the GPL.
+    """
+    shares_UV = counts_UV / (counts_UV.sum(axis=1, keepdims=True) - 1.0)
+    observed_VV = shares_UV.T @ counts_UV - np.diag(shares_UV.sum(axis=0))
+    totals_V = observed_VV.sum(axis=1)
+    by_chance_VV = np.outer(totals_V, totals_V) - np.diag(totals_V)
+    chance = float((by_chance_VV * apart_VV).sum()) / (totals_V.sum() - 1.0)
+    return 1.0 - float((observed_VV * apart_VV).sum()) / chance if chance else float("nan")
 
 
 def _units(units_G: Sequence[NDArray[np.intp]], picks: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -7,7 +7,7 @@ from math import sqrt
 from scipy import stats
 
 from results.columns import Key
-from results.schema import UNBOUNDED, Record
+from results.schema import UNBOUNDED, WITHOUT, Record
 from results.table import Mean, Table
 
 MACRO = "mean over categories"
@@ -65,11 +65,11 @@ class Categories:
 
 
 def _largest(means: Mapping[Key, Mean]) -> dict[Key, Mean]:
-    last = {(method, metric): k for method, metric, k in means}
+    last = {(method, metric): k for method, metric, k in means if WITHOUT not in method}
     return {
         key: mean
         for key, mean in means.items()
-        if last[key[:2]] == key[2] and key[1] not in UNBOUNDED
+        if last.get(key[:2]) == key[2] and key[1] not in UNBOUNDED
     }
 
 

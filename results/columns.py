@@ -5,6 +5,7 @@ Axes: `Q` item, `C` column.
 """
 
 from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import Self
@@ -97,7 +98,7 @@ class Columns:
             # Scored texts are read, not generated, whoever reads them.
             read = [self._cost(r, "prompt_tokens") + self._cost(r, "tokens") for r in roles]
             return np.sum(read, axis=0), np.zeros(len(self)), None
-        if k == 0 and method != "greedy":
+        if k == 0 and method.partition(":")[0] != "greedy":
             # Given replies cost what their scorer read and generated.
             role = "scorer:" + (method.partition(":")[2] or method)
             return (
@@ -106,7 +107,7 @@ class Columns:
                 None,
             )
         if k == 0:
-            role = "generator:greedy"
+            role = f"generator:{method}"
             return self._cost(role, "tokens"), self._cost(role, "prompt_tokens"), None
         name = method.removeprefix("weighted:")
         scorer = "scorer:" + ("consensus" if name in READ else name.partition(":")[2] or name)
@@ -118,18 +119,23 @@ class Columns:
         return k * tokens_Q, k * prompt_Q, scored_Q
 
     def _add_costs(self, record: Record, row: int) -> None:
-        """Per draw, but per item for greedy."""
-        num_draws = sum(candidate.decoding == "sample" for candidate in record.candidates)
+        """Per draw; of a blend, which has a greedy candidate of each member, the mean of those."""
+        num = Counter(candidate.decoding for candidate in record.candidates)
         uncounted = {c.decoding for c in record.candidates if c.tokens is None}
+        costs: defaultdict[tuple[str, str], float] = defaultdict(float)
         for use in record.usage:
-            decoding = use.role.partition(":")[2] if use.role.startswith("generator:") else ""
-            share = num_draws or 1
-            if decoding == "greedy":
-                share = 1
+            generator, _, decoding = use.role.partition(":")
+            decoding, _, member = decoding.partition(":") if generator == "generator" else ("",) * 3
+            share = num[decoding] if decoding == "greedy" else num["sample"]
             tokens = nan if decoding in uncounted else use.tokens
             for name, number in (("tokens", tokens), ("prompt_tokens", use.prompt_tokens)):
-                column = self._costs.setdefault((use.role, name), array("d"))
-                _put(column, row, number / share if share else nan)
+                # Members of a blend together make up the role; each one's greedy cost is its own.
+                role = use.role.removesuffix(f":{member}") if member else use.role
+                costs[role, name] += number / (share or 1)
+                if member:
+                    costs[use.role, name] += number
+        for key, cost in costs.items():
+            _put(self._costs.setdefault(key, array("d")), row, cost)
 
     def _cost(self, role: str, name: str) -> Floats:
         return self._padded(self._costs.get((role, name), array("d")))

@@ -10,7 +10,7 @@ from results.directories import Where
 from results.errors import ResultsError
 from results.parts import read_records
 from results.resampling import have_common
-from results.schema import UNBOUNDED
+from results.schema import UNBOUNDED, WITHOUT
 from results.stats import holm, minimum_detectable_effect, paired_differences
 from results.store import Manifest, first_difference, read_manifest
 
@@ -121,7 +121,11 @@ def _refuse(manifests: tuple[Manifest, Manifest], a: Columns, b: Columns) -> Non
 
 def _rows(a: Columns, b: Columns, rows_a: list[int], rows_b: list[int]) -> list[ComparisonRow]:
     known = set(b.keys())
-    keys = [key for key in a.keys() if key in known and key[1] not in UNBOUNDED]  # noqa: SIM118
+    keys = [
+        (method, metric, k)
+        for method, metric, k in a.keys()  # noqa: SIM118  (not a dict)
+        if (method, metric, k) in known and WITHOUT not in method and metric not in UNBOUNDED
+    ]
     if not keys:
         raise ResultsError("wanted a method, metric and k that both runs have, got none")
     a_CQ, b_CQ = a.values(keys)[:, rows_a], b.values(keys)[:, rows_b]

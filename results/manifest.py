@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from results.costs import Member
 from results.directories import Directory, Where, open_directory
 from results.errors import ResultsError
 
@@ -33,6 +34,11 @@ class Manifest:
     @property
     def limited(self) -> bool:
         return bool(self.about.get("limited"))
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """The models that generate, by name."""
+        return {name: Member(**kept) for name, kept in self.about.get("members", {}).items()}
 
 
 def read_manifest(run_dir: Where) -> Manifest:

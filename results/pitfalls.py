@@ -74,12 +74,11 @@ def _guessing(tallies: Tallies, baseline: Measured | None) -> list[str]:
 
 def _nothing_correct(tallies: Tallies) -> list[str]:
     outcomes = tallies.outcomes
-    graded = outcomes.total() - outcomes["timed_out"]
-    if tallies.with_choices or outcomes["correct"] or graded < FEW_GRADED:
+    if tallies.with_choices or outcomes["correct"] or tallies.graded < FEW_GRADED:
         return []
     return [
-        f"none of {graded:,} candidates is correct: check the model, its chat template and the "
-        "answer format"
+        f"none of {tallies.graded:,} candidates is correct: check the model, its chat template and "
+        "the answer format"
     ]
 
 

@@ -49,7 +49,10 @@ def write_report(run_dir: Where, summary: Summary | None = None) -> str:
     manifest = read_manifest(run_dir)
     if summary is None:
         summary = summarize_answers(
-            read_records(run_dir), limited=manifest.limited, judges=judges_of(manifest.identity)
+            read_records(run_dir),
+            limited=manifest.limited,
+            judges=judges_of(manifest.identity),
+            members=manifest.members,
         )
         write_summary(run_dir, summary)
     metric = summary.rows[0].metric if summary.rows else ""

@@ -16,27 +16,33 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-VERSION = "2"
+VERSION = "3"
 """Of this layout; kept in every file's metadata."""
 
 Outcome = Literal[
-    "correct", "wrong", "truncated", "no_answer", "judge_failed", "timed_out", "error", "ungraded"
+    "correct", "wrong", "truncated", "no_answer", "ungraded", "judge_failed", "timed_out", "error"
 ]
 OUTCOMES: tuple[Outcome, ...] = (
     "correct",
     "wrong",
     "truncated",
     "no_answer",
+    "ungraded",
     "judge_failed",
     "timed_out",
     "error",
-    "ungraded",
 )
 """Every candidate has exactly one; the counts always add up to the candidates. `ungraded`: the task
 doesn't know what is right."""
 
 UNBOUNDED = frozenset({"score", "margin"})
 """Metrics that are no credit in [0, 1] but a scorer's own values, and differences of them."""
+WITHOUT = " without "
+"""Between a method and the member of a blend whose draws it was not shown: `majority without a`."""
+ALONE = " alone"
+"""Behind a model's name: the arm in which it wrote every reply."""
+CONVERSATION = "generator:conversation:"
+"""In front of a model's name: its role in conversations."""
 
 ItemOutcome = Literal["ok", "too_long", "error"]
 """`ok`: all candidates were drawn and graded. Else `error` says why, and there are none."""
@@ -68,6 +74,26 @@ class GradeRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyRecord:
+    """One reply in a conversation, to the user's message of the same place in `Record.messages`."""
+
+    member: str
+    """The model that wrote it."""
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    tokens: int | None
+    fresh_tokens: int
+    """Prompt tokens that the member had neither read nor written before in the conversation."""
+    cached_tokens: int
+    """Prompt tokens whose prefill was reused, as the engine said."""
+    seed: int | None
+    logprob: float | None
+    cut: int
+    """Oldest turns that were left out of its prompt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateRecord:
     """One graded candidate.
 
@@ -81,8 +107,8 @@ class CandidateRecord:
     """0 ... N-1 among the draws or the choices; -1 is the greedy candidate."""
     member: str
     decoding: str
-    """`greedy`, `sample`; of what the item came with, `choice` for an answer and `given` for a
-    reply."""
+    """`greedy`, `sample`, `conversation`; of what the item came with, `choice` for an answer and
+    `given` for a reply."""
     text: str
     answer: str | None
     """Canonical answer that was extracted; None: none was found."""
@@ -98,6 +124,10 @@ class CandidateRecord:
     """Empty where the grader gave no verdict."""
     seconds: float
     scores: tuple[ScoreRecord, ...] = ()
+    arm: str = ""
+    """Of a conversation: the way in which its replies were chosen."""
+    replies: tuple[ReplyRecord, ...] = ()
+    """Of a conversation: one for each message of the user's; `text` is their transcript."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +154,9 @@ class AnswerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRecord:
-    """What one role cost on this item: `generator:greedy`, `generator:sample`, `scorer:NAME`; for
-    choices `generator:correct`, `generator:incorrect`, `discriminator`.
+    """What one role cost on this item: `generator:greedy`, `generator:sample`, of a blend
+    `generator:sample:MEMBER`; `generator:conversation:MEMBER`; `scorer:NAME`; for choices
+    `generator:correct`, `generator:incorrect`, `discriminator`.
     """
 
     role: str
@@ -177,6 +208,19 @@ _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _SCORE = _fields(
     "value", scorer=_TEXT, value=_FLOAT, parts=pa.list_(pa.field("item", _FLOAT, nullable=False))
 )
+_REPLY = _fields(
+    "tokens seed logprob",
+    member=_TEXT,
+    text=_TEXT,
+    finish_reason=_TEXT,
+    prompt_tokens=_INT,
+    tokens=_INT,
+    fresh_tokens=_INT,
+    cached_tokens=_INT,
+    seed=_INT,
+    logprob=_FLOAT,
+    cut=_INT,
+)
 _CANDIDATE = _fields(
     "answer tokens logprob seed correct",
     index=_INT,
@@ -194,6 +238,8 @@ _CANDIDATE = _fields(
     grade=_many(_fields(metric=_TEXT, value=_FLOAT)),
     seconds=_FLOAT,
     scores=_many(_SCORE),
+    arm=_TEXT,
+    replies=_many(_REPLY),
 )
 _ANSWER = _fields(
     "candidate answer correct",
@@ -232,6 +278,7 @@ _CLASSES: dict[str, type] = {
     "candidates": CandidateRecord,
     "grade": GradeRecord,
     "scores": ScoreRecord,
+    "replies": ReplyRecord,
     "answers": AnswerRecord,
     "error": ErrorRecord,
     "usage": UsageRecord,

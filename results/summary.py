@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
+from results.arms import ArmRow, Arms
 from results.categories import Categories, CategoryRow
 from results.columns import Key
+from results.costs import Member
 from results.directories import Where
 from results.judges import Judge, Judged, JudgeRow, doubts
+from results.marginals import MarginalRow, marginals
 from results.pitfalls import pitfalls
-from results.schema import OUTCOMES, Record
+from results.schema import OUTCOMES, WITHOUT, Record
 from results.stats import Difference
 from results.store import write_json
 from results.table import BASELINES, Mean, Table
@@ -95,6 +98,10 @@ class Summary:
     """By category of the items, where there are several."""
     judges: tuple[JudgeRow, ...] = ()
     """What is known of the judges; see `results.judges`."""
+    marginals: tuple[MarginalRow, ...] = ()
+    """Of a blend: what each member's draws add to each ranker."""
+    arms: tuple[ArmRow, ...] = ()
+    """Of conversations: each way of choosing who replies."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -104,21 +111,27 @@ class Summary:
 
 
 def summarize_answers(
-    records: Iterable[Record], *, limited: bool = False, judges: Mapping[str, Judge] | None = None
+    records: Iterable[Record],
+    *,
+    limited: bool = False,
+    judges: Mapping[str, Judge] | None = None,
+    members: Mapping[str, Member] | None = None,
 ) -> Summary:
     """Summarise a run in one pass over its records. No answered item: no rows, but all counts.
 
-    judges: the run's, as `judges_of` reads them from its identity.
+    judges: the run's, as `judges_of` reads them from its identity. members: the models that
+    generate, as the manifest has them; their costs are unknown without.
 
     Raises ResultsError for records of several tasks, and for an item that comes twice.
     """
-    table, tallies, categories = Table(), Tallies(), Categories()
+    table, tallies, categories, arms = Table(), Tallies(), Categories(), Arms()
     judges = judges or {}
     judged = [Judged(name, judge) for name, judge in judges.items()]
     for record in checked(records):
         table.add(record)
         tallies.add(record)
         categories.add(record)
+        arms.add(record)
         for one in judged:
             one.add(record)
     rows = tuple(_rows(table, tallies))
@@ -132,6 +145,8 @@ def summarize_answers(
         coverage={name: tallies.scored[name] / num for name, num in tallies.asked.items()},
         categories=categories.rows(),
         judges=judge_rows,
+        marginals=marginals(table),
+        arms=arms.rows(members or {}),
         warnings=[*pitfalls(tallies, _baseline(rows), judges), *doubts(judge_rows, judges)],
     )
 
@@ -155,6 +170,7 @@ def _rows(table: Table, tallies: Tallies) -> list[Row]:
     return [
         _row(tallies, key, mean, [differences.get(key) for differences in versus])
         for key, mean in table.means().items()
+        if WITHOUT not in key[0]
     ]
 
 

@@ -6,7 +6,7 @@ Items that stand for themselves are folded away block by block: the intervals of
 approximations, which need no more than sums. Items that share groups stay, some numbers each.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 from typing import Protocol, Self, TypeVar
@@ -16,7 +16,7 @@ import numpy as np
 from results.columns import Columns, Key, in_order
 from results.moments import Changes, Moments, changes, moments
 from results.resampling import MAX_RESAMPLED, Floats, clusters, have_common
-from results.schema import UNBOUNDED, Record
+from results.schema import UNBOUNDED, WITHOUT, Record
 from results.stats import (
     Difference,
     Interval,
@@ -87,19 +87,26 @@ class Table:
         """Each other column's difference to this baseline under the same metric, where the two
         share items.
         """
+        found = self._compared(lambda pair: (pair[1][0], pair[1][2]) == (method, k))
+        return {key: difference for (key, _), difference in found.items()}
+
+    def marginals(self) -> dict[Key, Difference]:
+        """By the column of a method that was not shown a member's draws (`schema.WITHOUT`): what
+        those add, over the items that have both.
+        """
+        found = self._compared(lambda pair: WITHOUT in pair[1][0])
+        return {baseline: difference for (_, baseline), difference in found.items()}
+
+    def _compared(self, wanted: Callable[[Pair], bool]) -> dict[Pair, Difference]:
         if self._sums:
-            columns = {
-                key: change
-                for (key, baseline), change in self._all_changes().items()
-                if (baseline[0], baseline[2]) == (method, k)
-            }
-            return dict(zip(columns, approximate_differences([*columns.values()]), strict=True))
+            kept = {pair: found for pair, found in self._all_changes().items() if wanted(pair)}
+            return dict(zip(kept, approximate_differences([*kept.values()]), strict=True))
         held = self._held
-        pairs, values_CQ, baseline_CQ = _paired(held, [(method, k)])
+        pairs, values_CQ, baseline_CQ = _paired(held, wanted)
         if not pairs:
             return {}
-        found = paired_differences(values_CQ, baseline_CQ, groups=held.groups)
-        return {key: difference for (key, _), difference in zip(pairs, found, strict=True)}
+        differences = paired_differences(values_CQ, baseline_CQ, groups=held.groups)
+        return dict(zip(pairs, differences, strict=True))
 
     def _all_sums(self) -> "dict[Key, _Sums]":
         held = self._held
@@ -115,7 +122,7 @@ class Table:
 
     def _all_changes(self) -> dict[Pair, Changes]:
         held = self._held
-        pairs, values_CQ, baseline_CQ = _paired(held, BASELINES)
+        pairs, values_CQ, baseline_CQ = _paired(held, lambda pair: True)
         if not pairs:
             return self._changes
         delta_CQ = values_CQ - baseline_CQ
@@ -169,13 +176,13 @@ def _sums(held: Columns, key: Key, values_Q: Floats, of: Moments) -> _Sums:
     )
 
 
-def _paired(
-    held: Columns, baselines: Iterable[tuple[str, int]]
-) -> tuple[list[Pair], Floats, Floats]:
+def _paired(held: Columns, wanted: Callable[[Pair], bool]) -> tuple[list[Pair], Floats, Floats]:
     """The pairs that share items; the values of their columns and of their baselines, [C, Q]."""
     known = held.keys()
-    pairs = [(key, (name, key[1], k)) for name, k in baselines for key in known]
-    pairs = [(key, baseline) for key, baseline in pairs if baseline in known and key != baseline]
+    full = [key for key in known if WITHOUT not in key[0]]
+    pairs = [(key, (name, key[1], k)) for name, k in BASELINES for key in full]
+    pairs += [((key[0].partition(WITHOUT)[0], *key[1:]), key) for key in known if WITHOUT in key[0]]
+    pairs = [p for p in pairs if p[0] in known and p[1] in known and p[0] != p[1] and wanted(p)]
     values_CQ = held.values([key for key, _ in pairs])
     baseline_CQ = held.values([baseline for _, baseline in pairs])
     if not pairs:

@@ -58,6 +58,8 @@ class Tallies:
         """Of each way of failing: the first item's id, and why."""
         self.asked: Counter[str] = Counter()
         self.scored: Counter[str] = Counter()
+        self.graded = 0
+        """Candidates with a verdict."""
         self.by_decoding: dict[str, Counter[str]] = {}
         """Candidates by decoding and outcome."""
         self.usage: dict[str, dict[str, Any]] = {}
@@ -75,9 +77,12 @@ class Tallies:
         self.task = record.task
         self.items[record.outcome] += 1
         for candidate in record.candidates:
-            self.members.add(candidate.member)
+            self.members.update(r.member for r in candidate.replies)
+            if not candidate.replies:
+                self.members.add(candidate.member)
             counts = self.by_decoding.setdefault(candidate.decoding, Counter())
             counts[candidate.outcome] += 1
+            self.graded += candidate.correct is not None
             for score in candidate.scores:
                 self.asked[score.scorer] += 1
                 self.scored[score.scorer] += score.value is not None

@@ -33,8 +33,20 @@ MAY_IMPORT = {
         "results.ids",
     ),
     "pipelines.agreement": ("pipelines.methods", "results.schema"),
+    "pipelines.members": ("results.schema",),
+    "pipelines.chat": (
+        "actors.types",
+        "actors.roles",
+        "actors.config",
+        "actors.blend",
+        "actors.conversation",
+        "pipelines.base",
+        "pipelines.methods",
+        "results.schema",
+    ),
     "pipelines.rank": (
         "pipelines.agreement",
+        "pipelines.members",
         "actors.types",
         "actors.roles",
         "actors.config",
@@ -101,7 +113,6 @@ ONLY_IN = {
     "torch": ("actors.engines", "actors.reward_models", "actors.gguf_model"),
     "transformers": ("actors.engines", "actors.gguf_model", "actors.rendering"),
     "plotly": ("results.report",),
-    "krippendorff": ("results.agreement",),
 }
 """The modules, or packages of modules, that may import a heavy library."""
 

@@ -1,10 +1,13 @@
-"""A reward model as a scorer: the item's prompt and each candidate as its reply, one score each."""
+"""A reward model as a scorer: the item's prompt and each candidate as its reply, one score each. A
+candidate that is a conversation is read turn by turn.
+"""
 
 from collections.abc import Sequence
 
 from actors.config import ScorerConfig
+from actors.conversation import conversation
 from actors.roles import Model
-from actors.types import Candidate, Item, Message, Score
+from actors.types import Candidate, Item, Score
 
 
 class Rewarded:
@@ -23,7 +26,7 @@ class Rewarded:
         if not candidates:
             return []
         found = await self._model.rewards(
-            [(*item.messages, Message(role="assistant", content=c.text)) for c in candidates]
+            [conversation(item, candidate) for candidate in candidates]
         )
         return [
             Score(value=None)

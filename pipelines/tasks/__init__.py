@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TASKS: dict[str, str] = {
     "arithmetic": "pipelines.tasks.arithmetic:Arithmetic",
+    "chat": "pipelines.tasks.chat:Chat",
     "custom": "pipelines.tasks.custom:Custom",
     "data": "pipelines.tasks.data:Data",
     "gsm8k": "pipelines.tasks.gsm8k:Gsm8k",

@@ -55,7 +55,7 @@ class Task(Protocol):
 
     name: str
     metrics: tuple[str, ...]
-    """The headline metric first."""
+    """The headline metric first; empty: the task has no right and wrong."""
 
     @property
     def limited(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
 from actors.config import ModelConfig
-from actors.models import context_length, fingerprint, resolve
+from actors.models import context_length, fingerprint, num_parameters, resolve
 from actors.types import ConfigError
 
 
@@ -144,3 +144,29 @@ def test_a_torn_weight_file_is_refused(tmp_path):
     (path / "model.safetensors").write_bytes(b"\xff" * 12)
     with pytest.raises(ConfigError, match="not a whole safetensors file"):
         fingerprint(path)
+
+
+def weights(file, **shapes):
+    tensors = {name: {"dtype": "F32", "shape": shape} for name, shape in shapes.items()}
+    header = json.dumps({"__metadata__": {"format": "pt"}, **tensors}).encode()
+    file.write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def test_parameters_are_counted_from_the_headers_of_all_shards(tmp_path):
+    weights(tmp_path / "model-1.safetensors", a=[3, 4], b=[5])
+    weights(tmp_path / "model-2.safetensors", scalar=[], c=[2, 2, 2])
+    assert num_parameters(tmp_path) == 12 + 5 + 1 + 8
+
+
+def test_a_second_copy_of_the_weights_beside_the_shards_is_not_counted(tmp_path):
+    weights(tmp_path / "model-1.safetensors", a=[3, 4])
+    weights(tmp_path / "consolidated.safetensors", a=[3, 4])
+    index = {"weight_map": {"a": "model-1.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert num_parameters(tmp_path) == 12
+
+
+def test_a_header_that_is_no_json_is_refused(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", 4) + b"torn")
+    with pytest.raises(ConfigError, match="not a whole safetensors file"):
+        num_parameters(tmp_path)

@@ -122,7 +122,10 @@ def test_recorded_scores_are_looked_up_by_name() -> None:
         ({"kind": "p_true"}, "needs model"),
         ({"kind": "p_true", "model": "absent"}, "no model 'absent' under models"),
         ({"kind": "recorded"}, "needs field"),
-        ({"kind": "reward", "model": "small"}, "wanted a reward model .engine reward or fake."),
+        (
+            {"kind": "reward", "model": "small"},
+            "wanted a reward model .engine reward or vllm_reward",
+        ),
     ],
 )
 def test_a_scorer_that_cannot_work_is_refused(config: dict[str, str], message: str) -> None:

@@ -97,7 +97,7 @@ def test_a_model_that_is_gone_does_end_the_run(tmp_path):
 
 def test_the_plan_counts_prompt_tokens_once_and_once_per_request():
     path = "models.small={engine: hf, path: 'bundled:smollm2-135m-instruct'}"
-    with_greedy = execute._prompt_tokens(prepare(override(CONFIG, [path])))
+    with_greedy = execute._prompt_tokens(prepare(override(CONFIG, [path])), "small")
     total = int(with_greedy.partition(" ")[0].replace(",", ""))
     assert total > 5 * 20
     assert f"{total:,} over all items ({total / 5:,.1f} each" in with_greedy

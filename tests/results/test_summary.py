@@ -195,7 +195,8 @@ def test_a_summary_is_kept_whole_with_its_warnings(records: list[Record], tmp_pa
     summary = summarize_answers(records, limited=True)
     write_summary(tmp_path, summary)
     kept = json.loads((tmp_path / "summary.json").read_text())
-    lists = {"rows": [asdict(row) for row in summary.rows], "categories": [], "judges": []}
+    lists = {"rows": [asdict(row) for row in summary.rows], "categories": []}
+    lists |= {"judges": [], "marginals": [], "arms": []}
     assert kept == {**asdict(summary), **lists}
     with pytest.raises(ResultsError, match=r"summary\.json"):
         write_summary(tmp_path / "absent", summary)

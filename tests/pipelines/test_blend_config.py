@@ -1,0 +1,89 @@
+"""What `prepare` lets a blend do, what it refuses, and which roles it binds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.blend import Blend
+from actors.generator import ModelGenerator
+from actors.types import ConfigError
+from pipelines.config import override
+from pipelines.job import Job, bind, prepare
+
+FAKE = {"engine": "fake"}
+PLAIN: dict[str, Any] = {
+    "name": "tiny",
+    "task": {"name": "arithmetic", "num_items": 4},
+    "pipeline": {"name": "rank", "n": 4},
+    "models": {"a": FAKE, "b": FAKE},
+    "roles": {"generator": {"blend": ["a", "b"], "weights": [3, 1]}},
+}
+
+
+class Hosted:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def bound(job: Job) -> dict[str, Any]:
+    return bind(job, {name: Hosted(name) for name in "ab"})  # type: ignore[misc]
+
+
+@pytest.fixture
+def turns(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "turns.jsonl"
+    path.write_text(json.dumps({"turns": ["Hi.", "Again."]}) + "\n")
+    return {**PLAIN, "task": {"name": "chat", "source": str(path)}, "pipeline": {"name": "chat"}}
+
+
+def test_rank_gets_the_blend_as_its_generator() -> None:
+    generator = bound(prepare(override(PLAIN, [])))["generator"]
+    assert isinstance(generator, Blend)
+    assert generator.shares == {"a": 0.75, "b": 0.25}
+    alone = bound(prepare(override(PLAIN, ["roles={generator: b}"])))["generator"]
+    assert isinstance(alone, ModelGenerator)
+
+
+def test_chat_gets_a_blend_whatever_the_generator_is(turns: dict[str, Any]) -> None:
+    assert list(bound(prepare(override(turns, [])))["blend"].members) == ["a", "b"]
+    assert list(bound(prepare(override(turns, ["roles={generator: b}"])))["blend"].members) == ["b"]
+
+
+def test_another_blend_is_another_run() -> None:
+    changes = ["roles.generator=a", "roles.generator.weights=[1,1]", "roles.generator.blend=[b,a]"]
+    digests = {prepare(override(PLAIN, [change])).digest for change in [*changes, "seed=0"]}
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("roles.generator.blend=[a,c]", "roles.generator: no model 'c' under models; there are: a"),
+        ("roles.generator.blend=[a,a]", "roles.generator: blend: wanted each model once"),
+        ("pipeline={name: chat, arms: []}", "pipeline.arms: tuple should have at least 1 item"),
+        ("pipeline={name: chat, arms: [blend, solo]}", "pipeline.arms.1: input should be 'alone'"),
+        ("pipeline={name: chat, arms: [blend, blend]}", "pipeline: arms: wanted each one once"),
+        ("models.b={engine: replay, path: x.jsonl}", "model 'b' is a replay, without weights to"),
+    ],
+)
+def test_what_a_blend_cannot_do_is_refused_in_one_line(
+    change: str, message: str, turns: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        prepare(override(turns, [change]))
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_task_without_right_and_wrong_is_not_ranked(turns: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="nothing tells right from wrong there"):
+        prepare(override({**turns, "pipeline": {"name": "rank"}}, []))
+
+
+def test_likelihoods_are_asked_of_one_model() -> None:
+    choosing = {**PLAIN, "task": {"name": "truthfulqa_mc1"}, "pipeline": {"name": "choice"}}
+    with pytest.raises(ConfigError, match="got a blend of a, b; name one of them"):
+        prepare(override(choosing, []))
+    assert prepare(override(choosing, ["roles.generator=a"]))
