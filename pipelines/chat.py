@@ -30,6 +30,7 @@ from actors.roles import Generator, Scorer
 from actors.types import Candidate, ConfigError, Item, Message, Reply
 from pipelines.base import Solution, Usage
 from pipelines.methods.votes import WeightKind
+from pipelines.tasks.replies import cut_reasoning
 from results.schema import ALONE, CONVERSATION, AnswerRecord, CandidateRecord
 
 ArmKind = Literal["alone", "conversation", "blend"]
@@ -63,17 +64,22 @@ class _Arm:
     replies: list[Reply] = field(default_factory=list)
     seconds: float = 0.0
     met: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By member: turns cut at its last call, and the tokens that it had read and written then."""
+    """By member: turns cut at its last call, and the tokens that it had read and written then, as
+    far as later prompts repeat them."""
 
     def take(self, drawn: Candidate, cut: int) -> None:
-        """The reply to the newest turn, without white space around it."""
+        """The reply to the newest turn, without white space around it. Its thought stays with it,
+        but is in no later prompt: members mark thoughts differently, and users don't see them.
+        """
         before, known = self.met.get(drawn.member, (cut, 0))
         # Without its oldest turns a prompt begins otherwise, and no cache has it.
         fresh = max(0, drawn.prompt_tokens - known) if before == cut else drawn.prompt_tokens
-        self.met[drawn.member] = (cut, drawn.prompt_tokens + (drawn.tokens or 0))
-        self.seconds += drawn.seconds
         text = drawn.text.strip()
-        self.history = (*self.history, Message(role="assistant", content=text))
+        said = cut_reasoning(text).strip()
+        written = (drawn.tokens or 0) if said == text else 0
+        self.met[drawn.member] = (cut, drawn.prompt_tokens + written)
+        self.seconds += drawn.seconds
+        self.history = (*self.history, Message(role="assistant", content=said))
         self.replies.append(
             Reply(
                 member=drawn.member,

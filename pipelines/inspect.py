@@ -58,6 +58,7 @@ def show(task: str, overrides: Sequence[str], model: str, index: int) -> str:
         raise ConfigError(f"--item {index}: the task has {loaded.num_items} items")
     lines = [f"item {item.id} of {loaded.name}", f"reference: {item.reference}"]
     lines += [f"[{m.role}] {m.content}" for m in item.messages]
+    lines += [f"[user, after a reply] {text}" for text in item.follow_ups]
     if item.prompt:
         lines += ["scored by likelihood (pipeline choice):", item.prompt]
         lines += [f"  {text!r}" for text in item.continuations]

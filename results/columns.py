@@ -134,6 +134,12 @@ class Columns:
                 costs[role, name] += number / (share or 1)
                 if member:
                     costs[use.role, name] += number
+        for candidate in record.candidates:
+            if candidate.arm:
+                # What an arm costs by itself, though it may share replies with others.
+                role = f"generator:{candidate.arm}"
+                costs[role, "tokens"] = nan if candidate.tokens is None else candidate.tokens
+                costs[role, "prompt_tokens"] = candidate.prompt_tokens
         for key, cost in costs.items():
             _put(self._costs.setdefault(key, array("d")), row, cost)
 

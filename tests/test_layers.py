@@ -42,6 +42,7 @@ MAY_IMPORT = {
         "actors.conversation",
         "pipelines.base",
         "pipelines.methods",
+        "pipelines.tasks.replies",
         "results.schema",
     ),
     "pipelines.rank": (

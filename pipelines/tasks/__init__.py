@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 TASKS: dict[str, str] = {
     "arithmetic": "pipelines.tasks.arithmetic:Arithmetic",
-    "chat": "pipelines.tasks.chat:Chat",
     "custom": "pipelines.tasks.custom:Custom",
     "data": "pipelines.tasks.data:Data",
     "gsm8k": "pipelines.tasks.gsm8k:Gsm8k",
+    "chat": "pipelines.tasks.chat:Chat",
     "arc_challenge": "pipelines.tasks.arc:ArcChallenge",
     "arc_easy": "pipelines.tasks.arc:ArcEasy",
     "hellaswag": "pipelines.tasks.hellaswag:HellaSwag",

@@ -1,11 +1,14 @@
 """A blend's draws ranked, and its conversations compared: run, and scored again."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from pipelines.rescore import rescore
 from results.parts import read_records
 
 RANKED = """
@@ -112,8 +115,8 @@ def test_conversations_are_compared_arm_by_arm(folder: Path, talked: Any) -> Non
 
 @pytest.mark.parametrize("name", ["ranked", "chat"])
 def test_scoring_again_gives_the_same_summary(
-    name: str, folder: Path, ranked: Any, talked: Any, tools: Any
+    name: str, folder: Path, ranked: Any, talked: Any
 ) -> None:
-    done = tools.finished(folder, "score", f"runs/{name}", "--output", f"again-{name}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert summary(folder / f"again-{name}") == summary(folder / "runs" / name)
+    again = str(folder / f"again-{name}")
+    rescore(str(folder / "runs" / name), (), again, Console(file=io.StringIO()))
+    assert summary(Path(again)) == summary(folder / "runs" / name)

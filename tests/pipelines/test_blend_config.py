@@ -1,16 +1,22 @@
 """What `prepare` lets a blend do, what it refuses, and which roles it binds."""
 
+import asyncio
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from actors.blend import Blend
 from actors.generator import ModelGenerator
-from actors.types import ConfigError
+from actors.types import ConfigError, Item, Preview
+from pipelines import execute, live
 from pipelines.config import override
 from pipelines.job import Job, bind, prepare
+from results.costs import Member
+from results.store import Manifest, Store
 
 FAKE = {"engine": "fake"}
 PLAIN: dict[str, Any] = {
@@ -87,3 +93,40 @@ def test_likelihoods_are_asked_of_one_model() -> None:
     with pytest.raises(ConfigError, match="got a blend of a, b; name one of them"):
         prepare(override(choosing, []))
     assert prepare(override(choosing, ["roles.generator=a"]))
+
+
+class Crew:
+    """Shows a prompt that is the model's name; `b` refuses."""
+
+    async def preview(self, model: str, item: Item) -> Preview:
+        if model == "b":
+            raise ConfigError("refuses roles")
+        return Preview(
+            template="chat", template_hash="3f2a9c01", text=model, ids=(1, 2), num_bos=1,
+            first_ids=((1, "<s>"),),
+        )  # fmt: skip
+
+
+def test_each_members_prompt_is_shown_and_kept(tmp_path: Path) -> None:
+    models = dict.fromkeys("abc", FAKE)
+    job = prepare(
+        override(
+            {**PLAIN, "models": models}, ["roles.generator={blend: [a,b,c], weights: [1,1,1]}"]
+        )
+    )
+    page = io.StringIO()
+    with Store.open(tmp_path / "run", Manifest(identity={})) as store:
+        asyncio.run(live._note_prompt(job, store, Crew(), Console(file=page)))  # type: ignore[arg-type]
+        assert list(store.manifest.about["prompts"]) == ["a", "c"]
+    said = page.getvalue().splitlines()
+    assert [line.partition(":")[0] for line in said] == [f"prompt of {name}" for name in "abc"]
+    assert said[1] == "prompt of b: not shown: refuses roles"
+
+
+def test_the_manifest_says_who_may_be_drawn_and_how_large_they_are() -> None:
+    small = {"engine": "hf", "path": "bundled:smollm2-135m-instruct"}
+    job = prepare(override({**PLAIN, "models": {"a": small, "b": FAKE}}, []))
+    assert execute._manifest(job).members == {
+        "a": Member(share=0.75, parameters=134_515_008),
+        "b": Member(share=0.25, parameters=None),
+    }

@@ -244,6 +244,22 @@ def test_a_cut_history_is_prefilled_anew() -> None:
     assert [r.fresh_tokens for r in alone.replies] == [1, 1, 1, 7, 7]
 
 
+class Thinker(Member):
+    """Thinks two words, and says one."""
+
+    def says(self, item: Item) -> str:
+        return " <think>hm hm</think> yes\n"
+
+
+def test_a_thought_is_kept_with_its_reply_and_is_in_no_later_prompt() -> None:
+    member = Thinker("a")
+    (alone,) = played(talk(3), member, config=Config(arms=("alone",))).candidates
+    assert [r.text for r in alone.replies] == ["<think>hm hm</think> yes"] * 3
+    last = [m.content for m in member.shown[-1] if m.role == "assistant"]
+    assert last == ["yes", "yes"]
+    assert [r.fresh_tokens for r in alone.replies] == [1, 2, 2], "what it said is read again"
+
+
 @pytest.mark.parametrize("num", [2, 3])
 def test_in_the_long_run_a_blend_of_n_prefills_n_turns_for_each(num: int) -> None:
     """The gap between two calls of a member is geometric with mean N; a turn has 3 tokens, of
