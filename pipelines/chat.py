@@ -27,10 +27,9 @@ from actors.blend import Blend
 from actors.config import Sampling, StrictConfig
 from actors.conversation import Messages, fitted, transcript, turn
 from actors.roles import Generator, Scorer
-from actors.types import Candidate, ConfigError, Item, Message, Reply
+from actors.types import Candidate, ConfigError, Item, Message, Reply, cut_reasoning
 from pipelines.base import Solution, Usage
 from pipelines.methods.votes import WeightKind
-from pipelines.tasks.replies import cut_reasoning
 from results.schema import ALONE, CONVERSATION, AnswerRecord, CandidateRecord
 
 ArmKind = Literal["alone", "conversation", "blend"]

@@ -12,7 +12,7 @@ Source: Wang et al. 2024 (arXiv 2406.12845), without the two known bugs of the r
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -93,6 +93,7 @@ def train(request: Request, console: Console) -> list[Accuracy]:
     job = prepare(_config(request, rows))
     directory = _read_states(job, place / "states", console)
     features = _gather(job, directory, request)
+    _write_held_out(job, request, place / "held_out.jsonl")
     return _fit(features, request, job.config.models["model"], place / "model")
 
 
@@ -140,7 +141,7 @@ def _gather(job: Job, directory: str, request: Request) -> Features:
     labelled = _labels(job, request)
     for record in read_records(directory):
         labels = next(labels for name, labels in labelled if name == record.item_id)
-        prompt = sha256(repr(record.messages).encode()).hexdigest()
+        prompt = _prompt(record.messages)
         for candidate, label in zip(record.candidates, labels, strict=False):
             (score,) = candidate.scores
             if score.value is None:
@@ -186,6 +187,20 @@ def _number(row: Any, name: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise row.error(f"{value!r} in field {name!r}, where a number is needed") from None
+
+
+def _write_held_out(job: Job, request: Request, path: Path) -> None:
+    """The rows that were held out, for other scorers to be compared on."""
+    task: Any = job.task
+    with path.open("w", encoding="utf-8") as file:
+        for row in task.source.rows():
+            if held_out(_prompt(task.item(row).messages), request.seed):
+                file.write(json.dumps(dict(row.fields), ensure_ascii=False) + "\n")
+
+
+def _prompt(messages: Iterable[Any]) -> str:
+    """A hash of what a reply replies to."""
+    return sha256(json.dumps([(m.role, m.content) for m in messages]).encode()).hexdigest()
 
 
 def held_out(prompt: str, seed: int) -> bool:
