@@ -4,7 +4,8 @@
 
 Prompt tokens are counted three ways: all that was sent; what the member had not met before in the
 conversation (`fresh_tokens`: the prefill where its cache keeps the rest, to which a change of
-members adds); and what the engine says it reused (`cached_tokens`).
+members adds); and what the engine says it reused (`cached_tokens`), also of what other arms and
+conversations had sent before.
 """
 
 from collections.abc import Mapping
