@@ -72,6 +72,7 @@ def answers(
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
     relative: Collection[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, what the highest score of each scorer chooses, and the figures beside it."""
     return [tuple(row for name in scales for row in _chosen(pool, name)) for pool in pools]

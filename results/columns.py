@@ -98,7 +98,7 @@ class Columns:
             # Scored texts are read, not generated, whoever reads them.
             read = [self._cost(r, "prompt_tokens") + self._cost(r, "tokens") for r in roles]
             return np.sum(read, axis=0), np.zeros(len(self)), None
-        if k == 0 and method.partition(":")[0] != "greedy":
+        if k == 0 and (f"generator:{method}", "tokens") not in self._costs:
             # Given replies cost what their scorer read and generated.
             role = "scorer:" + (method.partition(":")[2] or method)
             return (
