@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from actors.config import VerdictPrompts
+from actors.role_config import VerdictPrompts
 from actors.roles import Model
 from actors.types import Continuation, Message
 

@@ -21,10 +21,10 @@ from dataclasses import replace
 from string import ascii_uppercase
 from typing import Any, ClassVar
 
-from actors.config import ScorerConfig
 from actors.generator import candidate_seed
 from actors.judge_prompts import Form, prompt_of, quoted
 from actors.juror import Hearing, Juror
+from actors.role_config import ScorerConfig
 from actors.roles import Model
 from actors.tournament import Pair, both_agree, both_orders, knockout
 from actors.types import Candidate, ConfigError, Item, Score

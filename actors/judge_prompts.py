@@ -15,8 +15,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import model_validator
 
-from actors.config import ScorerConfig, StrictConfig, parse
+from actors.config import StrictConfig, parse
 from actors.consensus import filled
+from actors.role_config import ScorerConfig
 from actors.types import ConfigError, Item
 
 Form = Literal["scale", "pair", "choice"]

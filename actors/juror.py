@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from actors.config import JudgeSettings
 from actors.generator import candidate_seed
 from actors.judge_prompts import JudgePrompt
+from actors.role_config import JudgeSettings
 from actors.roles import Model
 from actors.types import Completion, Item, ItemError, Message
 from actors.verdicts import labels, scale

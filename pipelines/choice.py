@@ -18,8 +18,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from actors import consensus
-from actors.config import StrictConfig, VerdictPrompts
+from actors.config import StrictConfig
 from actors.consensus import PARTS
+from actors.role_config import VerdictPrompts
 from actors.roles import Model
 from actors.types import Candidate, ConfigError, Continuation, Item, ItemError, Message, Score
 from pipelines.base import Solution, Usage

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from actors.config import ModelConfig, RolesConfig, StrictConfig, parse
+from actors.config import ModelConfig, StrictConfig, parse
+from actors.role_config import RolesConfig
 from actors.types import ConfigError
 from cluster.config import ClusterConfig
 

@@ -10,7 +10,7 @@ from actors.config import ModelConfig
 from actors.engines import ENGINES
 from actors.models import resolve
 from actors.rendering import Renderer
-from actors.scorers import SCORERS
+from actors.scorer_table import SCORERS
 from actors.types import ConfigError, Preview
 from pipelines import rank
 from pipelines.config import load, merge, shipped

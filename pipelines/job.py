@@ -18,7 +18,7 @@ from actors.engines.replay import source_fingerprint
 from actors.judge import JUDGES, MOST_SHOWN, about
 from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
-from actors.scorers import SCORERS, check_scorer, check_serves, make_scorer
+from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer
 from actors.types import ConfigError, Item
 from pipelines import rank
 from pipelines.agreement import SCORER

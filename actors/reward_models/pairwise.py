@@ -15,8 +15,8 @@ Source: Dong et al. 2024 (arXiv 2405.07863), pairwise preference model; Jiang et
 import math
 from collections.abc import Sequence
 
-from actors.config import ScorerConfig
 from actors.consensus import filled
+from actors.role_config import ScorerConfig
 from actors.roles import Model
 from actors.tournament import Pair, both_orders, knockout, mean_of_both
 from actors.types import Candidate, Item, Message, Score

@@ -4,8 +4,8 @@ candidate that is a conversation is read turn by turn.
 
 from collections.abc import Sequence
 
-from actors.config import ScorerConfig
 from actors.conversation import conversation
+from actors.role_config import ScorerConfig
 from actors.roles import Model
 from actors.types import Candidate, Item, Score
 

@@ -12,8 +12,8 @@ Source: Wang et al. 2024 (arXiv 2312.08935), tags; Xiong et al. 2024 (RLHFlow), 
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from actors.config import ProcessPrompts, ScorerConfig
 from actors.reward_models.pairwise import share
+from actors.role_config import ProcessPrompts, ScorerConfig
 from actors.roles import Model
 from actors.types import Candidate, Item, Message, Score
 

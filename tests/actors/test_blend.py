@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from actors.blend import Blend
-from actors.config import RolesConfig, Sampling, parse
+from actors.config import Sampling, parse
 from actors.generator import ModelGenerator, candidate_seed
+from actors.role_config import RolesConfig
 from actors.types import Candidate, Completion, ConfigError, Item, Message
 
 ITEM = Item(

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from actors.config import ScorerConfig
 from actors.conversation import conversation, fitted, transcript, turn
 from actors.reward_models.pointwise import Rewarded
+from actors.role_config import ScorerConfig
 from actors.types import Candidate, Item, Message, Reply, Reward
 
 ITEM = Item(

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from actors.config import JudgeSettings, Sampling, ScorerConfig, parse
+from actors.config import Sampling, parse
 from actors.generator import candidate_seed
 from actors.judge import about
 from actors.judge_prompts import JudgePrompt, prompt_of, quoted, shipped
-from actors.scorers import check_scorer, make_scorer
+from actors.role_config import JudgeSettings, ScorerConfig
+from actors.scorer_table import check_scorer, make_scorer
 from actors.types import Candidate, Completion, ConfigError, Item, ItemError, Message, Score
 
 ITEM = Item(

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from actors.config import JudgeSettings, ModelConfig, Sampling, ScorerConfig
+from actors.config import ModelConfig, Sampling
 from actors.host import Host
-from actors.scorers import make_scorer
+from actors.role_config import JudgeSettings, ScorerConfig
+from actors.scorer_table import make_scorer
 from actors.types import Candidate, Completion, Item, Message
 
 PROMPT = (

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.config import ModelConfig, Sampling, ScorerConfig
+from actors.config import ModelConfig, Sampling
 from actors.generator import ModelGenerator, candidate_seed
+from actors.role_config import ScorerConfig
 from actors.roles import LabelLogprobs
-from actors.scorers import check_scorer, make_scorer
+from actors.scorer_table import check_scorer, make_scorer
 from actors.types import Candidate, Completion, ConfigError, Item, Message
 
 ITEM = Item(

@@ -12,7 +12,7 @@ import pytest
 
 from actors.config import ModelConfig, Sampling
 from actors.host import Host
-from actors.scorers import make_scorer
+from actors.scorer_table import make_scorer
 from actors.types import Candidate, Completion, Item
 from pipelines.config import load
 from pipelines.job import prepare

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from actors.config import JudgeSettings, ScorerConfig
 from actors.judge import about
-from actors.scorers import make_scorer
+from actors.role_config import JudgeSettings, ScorerConfig
+from actors.scorer_table import make_scorer
 from actors.types import Candidate, Completion, Item, Message
 from results.judges import JudgeRow, judges_of, somers_d
 from results.schema import CandidateRecord, Record, ScoreRecord

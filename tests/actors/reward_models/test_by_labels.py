@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from actors.config import ProcessPrompts, ScorerConfig
 from actors.reward_models.process import AGGREGATES, prefixes, split
-from actors.scorers import make_scorer
+from actors.role_config import ProcessPrompts, ScorerConfig
+from actors.scorer_table import make_scorer
 from actors.types import Candidate, Item, Message
 
 ITEM = Item(
