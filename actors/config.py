@@ -230,4 +230,4 @@ class ModelConfig(Placement):
     # Not strict: YAML has lists only.
     known_pair: tuple[str, str, str] | None = Field(None, strict=False)
     """Of a reward model: a question, a reply and a worse one, which it must tell apart before it
-    scores anything; None: a pair that any model of conversations must get right."""
+    scores anything; None: its own from training, or one that any model must get right."""

@@ -254,6 +254,17 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPair:
+    """Two replies to one prompt of which it is known which is better: what a reward model must get
+    right before it scores anything.
+    """
+
+    messages: tuple[Message, ...]
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
     """What a reward model says of one conversation: `Reward(value=-1.37, tokens=212)`."""
 

@@ -101,7 +101,8 @@ def train_reward(
 ) -> None:
     """Fit an ArmoRM-style reward head on a model's frozen features."""
     from pipelines import tables
-    from pipelines.train_reward import Request, train
+    from pipelines.reward_fit import Request
+    from pipelines.train_reward import train
 
     request = Request(
         data=data,

@@ -100,6 +100,7 @@ MAY_IMPORT = {
             "remote",
             "rescore",
             "reward_check",
+            "reward_fit",
             "runner",
             "scored",
             "sharded",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from actors.config import Sampling
-from actors.types import Completion, Message, Reward
+from actors.types import Completion, KnownPair, Message, Reward
 
 PROBE = "\x00probe"
 """Item id of the requests by which a host looks at its own engine."""
@@ -128,6 +128,8 @@ class RewardEngine(Protocol):
     device: str
     parts: tuple[str, ...]
     """Names of `Reward.parts`."""
+    known_pair: KnownPair | None
+    """See `reward_models.Head`."""
 
     @property
     def num_steps(self) -> int:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from actors.config import ModelConfig
 from actors.engines.base import PROBE, EngineRequest, ScoreRequest
 from actors.machine import processor
-from actors.types import Completion, ConfigError, ItemError, Message, Reward
+from actors.types import Completion, ConfigError, ItemError, KnownPair, Message, Reward
 
 VOCABULARY = 50_000
 STEP = 0.1
@@ -72,6 +72,7 @@ class FakeEngine:
     def __init__(self, config: ModelConfig, *, life: int = 0) -> None:
         self.prompts = WordPrompts()
         self.parts: tuple[str, ...] = ("made-up",)
+        self.known_pair: KnownPair | None = None
         self.context = config.fake.context
         self.device = processor()
         self.num_steps = 0

@@ -44,7 +44,7 @@ class HFRewardEngine:
             self._head: Head = States(width, renderer.prompt_end())
         else:
             self._head = load_head(directory)
-        self.parts = self._head.parts
+        self.parts, self.known_pair = self._head.parts, self._head.known_pair
         self.device = torch.cuda.get_device_name() if config.gpus else processor()
         self._closed = threading.Event()
         self._features = Features(body, self._closed)

@@ -49,7 +49,7 @@ class VLLMRewardEngine:
         self.context: int = args["max_model_len"]
         self.device = device_name() if config.gpus else processor()
         self._head = load_head(directory)
-        self.parts = self._head.parts
+        self.parts, self.known_pair = self._head.parts, self._head.known_pair
         self._ids = itertools.count()
         own = config.gpus > 0 if own_process is None else own_process
         self._core = open_core(args, own_process=own)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actors.types import ConfigError, Reward
+from actors.types import ConfigError, KnownPair, Reward
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,8 @@ class Head(Protocol):
 
     parts: tuple[str, ...]
     """Names of `Reward.parts`."""
+    known_pair: KnownPair | None
+    """From what the model was made of; None: it brings none."""
 
     def reads(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Positions of the conversation whose hidden states the score is made of. [P]

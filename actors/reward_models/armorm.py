@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from actors.reward_models.tensors import need_tensors
-from actors.types import ConfigError, ItemError, Reward
+from actors.types import ConfigError, ItemError, KnownPair, Message, Reward
 
 OBJECTIVES = (
     *("helpsteer-helpfulness", "helpsteer-correctness", "helpsteer-coherence"),
@@ -37,8 +37,8 @@ class Gated:
     """See the module's docstring. Raises ConfigError for missing or misshapen tensors.
 
     Besides the published keys of config.json (`num_objectives`, `gating_temperature`,
-    `gating_hidden_dim`, `gating_n_hidden`) it reads `objectives`, their names, and
-    `gating_pattern`, the token ids that stand for PATTERN in another vocabulary.
+    `gating_hidden_dim`, `gating_n_hidden`) it reads `objectives`, their names,
+    `gating_pattern`, the token ids that stand for PATTERN in another vocabulary, and `known_pair`.
     """
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
@@ -50,6 +50,7 @@ class Gated:
             raise ConfigError(f"{directory}: wanted {num} names of objectives, got {len(names)}")
         self.parts = (*names, *(f"gate:{name}" for name in names))
         self.pattern = tuple(config.get("gating_pattern") or PATTERN)
+        self.known_pair = _known_pair(config.get("known_pair"))
         self._temperature = float(config.get("gating_temperature", 10))
         width, num_hidden = int(config["hidden_size"]), int(config.get("gating_n_hidden", 3))
         inner = int(config.get("gating_hidden_dim", 1024))
@@ -91,6 +92,13 @@ class Gated:
         weight, bias = self._layers[-1]
         logits_BJ = states_BH @ weight.T + bias
         return torch.softmax(logits_BJ / self._temperature, dim=1) * self._scale
+
+
+def _known_pair(kept: Any) -> KnownPair | None:
+    if kept is None:
+        return None
+    turns = tuple(Message(role=turn["role"], content=turn["content"]) for turn in kept["messages"])
+    return KnownPair(messages=turns, better=kept["better"], worse=kept["worse"])
 
 
 def gate_position(ids: Sequence[int], pattern: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from torch.nn import functional
 
 from actors.reward_models import read_config
 from actors.reward_models.tensors import INDEX
-from actors.types import ConfigError
+from actors.types import ConfigError, KnownPair
 
 Floats = NDArray[np.float64]
 
@@ -102,6 +103,7 @@ def save_head(
     transform_JJ: Floats,
     objectives: Sequence[str],
     pattern: Sequence[int],
+    known_pair: KnownPair,
     about: Mapping[str, Any],
 ) -> None:
     """A new directory with the body's files and the head, in ArmoRM's published layout. Files of
@@ -138,6 +140,7 @@ def save_head(
         "gating_hidden_dim": gate.layers[0].out_features,
         "gating_n_hidden": num_hidden,
         "gating_pattern": list(pattern),
+        "known_pair": asdict(known_pair),
         "lilliput": dict(about),
     }
     _write(making / "config.json", config)

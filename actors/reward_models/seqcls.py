@@ -15,13 +15,14 @@ from typing import Any
 import torch
 
 from actors.reward_models.tensors import need_tensors, read_tensors
-from actors.types import ConfigError, Reward
+from actors.types import ConfigError, KnownPair, Reward
 
 
 class Linear:
     """See the module's docstring. Raises ConfigError for several labels and a missing layer."""
 
     parts: tuple[str, ...] = ()
+    known_pair: KnownPair | None = None
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         labels = config.get("id2label") or {}

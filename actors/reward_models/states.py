@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from actors.reward_models.armorm import gate_position
-from actors.types import Reward
+from actors.types import KnownPair, Reward
 
 
 class States:
@@ -18,6 +18,7 @@ class States:
 
     def __init__(self, width: int, pattern: Sequence[int]) -> None:
         self.pattern = tuple(pattern)
+        self.known_pair: KnownPair | None = None
         self.parts = (
             *(f"gate-{i}" for i in range(width)),
             *(f"last-{i}" for i in range(width)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from actors.config import ModelConfig
 from actors.engines.base import RewardEngine
 from actors.rendering import Renderer
-from actors.types import ConfigError, Message
+from actors.types import ConfigError, KnownPair, Message
 
 NOISE = {"float32": 1e-3, "auto": 1e-3}
 """How far two ways to compute one score may be apart, as a share of the scores' spread or, where
@@ -64,7 +64,8 @@ async def examine(engine: RewardEngine, config: ModelConfig) -> list[Check]:
     ]
     tolerance = NOISE.get(config.dtype, ROUGH_NOISE) if not config.gpus else ROUGH_NOISE
     found += await _company(_Scorer(engine), tolerance)
-    found.append(await _known_pair(_Scorer(engine), config.known_pair or PAIR))
+    pair = engine.known_pair or _pair(PAIR)
+    found.append(await _known_pair(engine, _pair(config.known_pair) if config.known_pair else pair))
     return found
 
 
@@ -133,14 +134,18 @@ async def _company(score: Callable[..., Awaitable[list[float]]], tolerance: floa
     return checks
 
 
-async def _known_pair(
-    score: Callable[..., Awaitable[list[float]]], pair: tuple[str, str, str]
-) -> Check:
-    question, good, bad = pair
-    better, worse = await score((question, good), (question, bad))
+def _pair(texts: tuple[str, str, str]) -> KnownPair:
+    question, better, worse = texts
+    return KnownPair(messages=(Message(role="user", content=question),), better=better, worse=worse)
+
+
+async def _known_pair(engine: RewardEngine, pair: KnownPair) -> Check:
+    replies = [Message(role="assistant", content=text) for text in (pair.better, pair.worse)]
+    ids = [engine.prompts.conversation((*pair.messages, reply)) for reply in replies]
+    better, worse = (reward.value for reward in await engine.rewards(ids))
     return Check(
         name="known pair",
         passed=better > worse,
-        wanted=f"to {question!r} the reply {good!r} above {bad!r}",
+        wanted=f"to {pair.messages[-1].content!r} the reply {pair.better!r} above {pair.worse!r}",
         got=f"{better:.4g} and {worse:.4g}",
     )

@@ -9,7 +9,7 @@ import pytest
 from actors.config import ModelConfig
 from actors.host import Host
 from actors.types import Message
-from pipelines.train_reward import pairs
+from pipelines.reward_fit import pairs
 
 
 def row(i):

@@ -20,7 +20,7 @@ class Around:
     def __init__(self, engine, *, render=None, change=None):
         self._engine, self._render, self._change = engine, render, change
         self.parts, self.context = engine.parts, engine.context
-        self.prompts = self
+        self.prompts, self.known_pair = self, engine.known_pair
 
     def __getattr__(self, name):
         return getattr(self._engine.prompts, name)

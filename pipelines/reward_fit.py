@@ -1,0 +1,186 @@
+"""From hidden states and labels to a reward head, and what it is worth on held-out pairs.
+
+    features, labels --ridge by objective--> raw rewards --verbosity taken out--> adjusted
+    pairs of replies --Bradley-Terry--> gate --> a model directory; accuracy on what was held out
+
+Source: Wang et al. 2024 (arXiv 2406.12845), without the two known bugs of the released script.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.config import ModelConfig
+from actors.models import resolve
+from actors.types import ConfigError, KnownPair, Message
+from pipelines.methods.reward_heads import centred, ridge, transform
+from results.parts import read_records
+from results.stats import Interval, mean_interval
+
+Floats = NDArray[np.float64]
+
+PREFERENCE, VERBOSITY = "preference", "verbosity"
+HELD = 5
+"""One item in so many is held out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    data: str
+    base: str
+    output: str
+    objectives: Sequence[str] = ()
+    """Columns of ratings; none: replies are compared."""
+    hidden: int = 128
+    """Width of the gate's layers."""
+    steps: int = 2000
+    seed: int = 0
+    overrides: Sequence[str] = ()
+
+
+@dataclass(kw_only=True)
+class Features:
+    """Of all replies. `N` reply, `H` hidden state, `J` objective."""
+
+    rows: list[str] = field(default_factory=list)
+    """Replies of one row are compared with each other."""
+    indices: list[int] = field(default_factory=list)
+    """Of each reply in its row."""
+    prompts: list[str] = field(default_factory=list)
+    """A hash of what each replies to: rows may share it, and then they are held out together."""
+    gate: list[Sequence[float]] = field(default_factory=list)
+    last: list[Sequence[float]] = field(default_factory=list)
+    tokens: list[float] = field(default_factory=list)
+    labels: list[Sequence[float]] = field(default_factory=list)
+    """NaN: no label of that objective."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """How often the better of two held-out replies has the higher score, ties counting a half."""
+
+    name: str
+    value: float
+    interval: Interval
+    pairs: int
+
+
+def held_out(prompt: str, seed: int) -> bool:
+    """One prompt in HELD, by a hash: the same ones whatever else is in the data."""
+    return sha256(f"{seed}|{prompt}".encode()).digest()[0] % HELD == 0
+
+
+def fit(
+    features: Features, request: Request, model: ModelConfig, states: str, directory: Path
+) -> list[Accuracy]:
+    from actors.rendering import Renderer
+    from actors.reward_models.fitting import fit_gate, save_head
+
+    names = list(request.objectives) or [PREFERENCE]
+    # Ratings of several rows can be compared where these reply to the same prompt.
+    groups = features.prompts if request.objectives else features.rows
+    groups_N = np.unique(groups, return_inverse=True)[1]
+    held_N = np.array([held_out(prompt, request.seed) for prompt in features.prompts])
+    last_NH, gate_NH = np.array(features.last), np.array(features.gate)
+    labels_NJ = np.column_stack([np.array(features.labels), np.log(features.tokens)])
+    if request.objectives:
+        inputs_NH, targets_NJ = last_NH, labels_NJ - np.nanmean(labels_NJ, axis=0)
+    else:
+        inputs_NH, targets_NJ = centred(last_NH, groups_N), centred(labels_NJ, groups_N)
+    # Of what is not held out, a part again chooses the ridge's penalty.
+    chooses_N = np.array([held_out(prompt, request.seed + 1) for prompt in features.prompts])
+    known = ~held_N
+    try:
+        fits = [ridge(inputs_NH[known], t[known], chooses_N[known]) for t in targets_NJ.T]
+    except ValueError as error:
+        raise ConfigError(f"{request.data}: {error}") from None
+    regression_JH = np.array([fit.weights_H for fit in fits])
+    transform_JJ = transform(inputs_NH[known] @ regression_JH.T, len(names))
+    adjusted_NJ = last_NH @ regression_JH.T @ transform_JJ
+    better, worse = pairs(groups_N, labels_NJ[:, : len(names)].mean(axis=1))
+    train = known[better]
+    gate = fit_gate(
+        gate_NH[better[train]],
+        adjusted_NJ[better[train]] - adjusted_NJ[worse[train]],
+        hidden=request.hidden,
+        steps=request.steps,
+        seed=request.seed,
+    )
+    weights_NJ = gate.weights(gate_NH)
+    values_N = (adjusted_NJ * weights_NJ).sum(axis=1)
+    margins = np.where(train, values_N[better] - values_N[worse], -np.inf)
+    widest = int(np.argmax(margins))
+    held = held_N[better]
+    found = [
+        _accuracy(name, scores_N, better[held], worse[held], features.prompts)
+        for name, scores_N in (
+            ("the higher score of the head", values_N),
+            ("more tokens", np.array(features.tokens)),
+            ("fewer tokens", -np.array(features.tokens)),
+        )
+    ]
+    body = resolve(model).path
+    save_head(
+        body,
+        directory,
+        gate=gate,
+        regression_JH=regression_JH,
+        transform_JJ=transform_JJ,
+        objectives=[*names, VERBOSITY],
+        pattern=Renderer(body, template=model.template).prompt_end(),
+        known_pair=_pair_of(states, features, int(better[widest]), int(worse[widest])),
+        about={
+            "trained_on": Path(request.data).name,
+            "replies": int(known.sum()),
+            "held_out_pairs": int(held.sum()),
+            "alphas": [fit.alpha for fit in fits],
+            "accuracy": {one.name: one.value for one in found},
+        },
+    )
+    return found
+
+
+def _pair_of(states: str, features: Features, better: int, worse: int) -> KnownPair:
+    """Two replies as they were read: another loading of the model must tell them apart too."""
+    wanted = {features.rows[place]: place for place in (better, worse)}
+    texts: dict[int, str] = {}
+    for record in read_records(states):
+        if record.item_id in wanted:
+            messages = tuple(Message(role=m.role, content=m.content) for m in record.messages)
+            for place in (better, worse):
+                if features.rows[place] == record.item_id:
+                    texts[place] = record.candidates[features.indices[place]].text
+    return KnownPair(messages=messages, better=texts[better], worse=texts[worse])
+
+
+def pairs(groups_N: NDArray[np.intp], worth_N: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """All pairs of replies in one group of which one is worth more: its place and the other's."""
+    better: list[int] = []
+    worse: list[int] = []
+    order_N = np.argsort(groups_N, kind="stable")
+    for rows in np.split(order_N, np.flatnonzero(np.diff(groups_N[order_N])) + 1):
+        above = worth_N[rows][:, None] > worth_N[rows][None, :]
+        first, second = np.nonzero(above)
+        better += rows[first].tolist()
+        worse += rows[second].tolist()
+    return np.array(better, dtype=np.intp), np.array(worse, dtype=np.intp)
+
+
+def _accuracy(
+    name: str,
+    values_N: Floats,
+    better: NDArray[np.intp],
+    worse: NDArray[np.intp],
+    prompts: Sequence[str],
+) -> Accuracy:
+    if not len(better):
+        raise ConfigError("no held-out pair of replies; wanted more items, about 20 at least")
+    credit = (np.sign(values_N[better] - values_N[worse]) + 1.0) / 2.0
+    interval = mean_interval(credit, groups=[prompts[i] for i in better])
+    return Accuracy(name=name, value=float(credit.mean()), interval=interval, pairs=len(credit))
