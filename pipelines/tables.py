@@ -252,12 +252,13 @@ def _table(title: str) -> Table:
 
 def _result(rows: Sequence[Row], metric: str) -> Table:
     first = rows[0]
-    table = _table(f"{first.task} with {first.member}: {metric}, 95 % intervals over items")
+    whose = f" with {first.member}" if first.member else ""
+    table = _table(f"{first.task}{whose}: {metric}, 95 % intervals over items")
     # On a narrow terminal a name goes on in the next line: cut names can't be told apart.
     table.add_column("method", overflow="fold")
     drawn = any(row.k or row.method == "greedy" for row in rows)
-    baseline = "greedy" if drawn else "G"
-    names = ["k", "value", "interval", f"vs {baseline}", "items"]
+    baseline = ["vs greedy"] if drawn else ["vs G"] if any(map(_is_choice, rows)) else []
+    names = ["k", "value", "interval", *baseline, "items"]
     for name in (*names, *(("truncated", "no answer") if drawn else ()), "tokens"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -266,7 +267,7 @@ def _result(rows: Sequence[Row], metric: str) -> Table:
             str(row.k or "-"),
             _figure(row.value, row.metric),
             f"{_figure(row.low, row.metric)} to {_figure(row.high, row.metric)}",
-            _versus(row, "versus_greedy" if drawn else "versus_likeliest"),
+            *(_versus(row, "versus_greedy" if drawn else "versus_likeliest") for _ in baseline),
             f"{row.items:,}",
             *((f"{row.truncated:.1%}", f"{row.no_answer:.1%}") if drawn else ()),
             "unknown" if row.tokens is None else f"{row.tokens:,.0f}",
