@@ -17,6 +17,7 @@ from pipelines.job import Job
 from pipelines.methods.rewardbench import half_widths, scores
 from pipelines.tasks.data import Data
 from results.categories import CategoryRow
+from results.fetching import fetch, is_object
 from results.summary import Summary
 
 COLUMNS = {
@@ -52,12 +53,15 @@ def parsed_columns(given: Sequence[str]) -> dict[str, str]:
 
 
 def config_of(request: Request) -> RunConfig:
-    """The run. Raises ConfigError for what can't be made one."""
+    """The run; an object of a store is fetched first. Raises ConfigError for what can't be made a
+    run, ResultsError for what can't be fetched.
+    """
     stem = Path(request.data.rstrip("/")).name.partition(".")[0] or "data"
     columns = {COLUMNS[part]: name for part, name in request.columns.items()}
+    source = str(fetch(request.data)) if is_object(request.data) else request.data
     written = {
         "name": f"{stem}-{request.scorer}",
-        "task": {"name": "data", "source": request.data, **columns},
+        "task": {"name": "data", "source": source, **columns},
         "pipeline": {"name": "given"},
         "models": {"model": {"path": request.model, "engine": request.engine}},
         "roles": {

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Data = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="A Parquet, Arrow, JSONL or CSV file, a folder of them, or a hub id."
+        metavar="DATA",
+        help="A Parquet, Arrow, JSONL or CSV file, its URL, a folder of them, or a hub id.",
     ),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="A directory, a hub id, bundled:NAME.")]
@@ -75,12 +76,18 @@ def rank(
     column: Column = None,
     by: Annotated[str, typer.Option(help="A name that `lilliput ls scorers` shows.")] = "pairwise",
     output: Output = None,
-    engine: Engine = "vllm",
+    engine: Annotated[
+        str | None, typer.Option(help="vllm, or for reward models reward, unless you say so.")
+    ] = None,
     dry_run: DryRun = False,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Order the replies in each row of a data set, the best first."""
+    from actors.scorer_table import SCORERS
+
+    needs_reward = by in SCORERS and SCORERS[by].asks == "reward"
+    engine = engine or ("reward" if needs_reward else "vllm")
     asked = (data, model, engine, overrides, column)
     _score(by, asked, output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
 

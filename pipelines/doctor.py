@@ -20,6 +20,7 @@ from packaging.specifiers import SpecifierSet
 
 from actors.bundled import BUNDLED, verify_bundled
 from actors.config import ModelConfig, Replicas, Sampling
+from actors.engines import ENGINES
 from actors.engines import check as check_engine
 from actors.types import Item, LilliputError, Message
 from cluster import ClusterConfig, launch, nodes, where
@@ -44,6 +45,7 @@ KNOWN = {
 """Versions that were seen to work together."""
 PORTS = {6379: "Ray's head", 8265: "Ray's dashboard", 10001: "ray://"}
 QUESTION = "What is the capital of France?"
+ANSWER = "The capital of France is Paris."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +174,16 @@ async def _ask(name: str, model: ModelConfig, cluster: ClusterConfig) -> str:
         reference="Paris",
     )
     async with launch(cluster, {name: model}) as fleet:
-        seconds = fleet.pools[name].infos[0].seconds
-        asked = fleet.models[name].generate(item, seeds=[None], sampling=Sampling(max_tokens=24))
+        loaded = f"loaded in {fleet.pools[name].infos[0].seconds:.1f} s"
+        hosted = fleet.models[name]
+        if "text" not in ENGINES[model.engine].serves:
+            reply = Message(role="assistant", content=ANSWER)
+            (reward,) = await asyncio.wait_for(hosted.rewards([(*item.messages, reply)]), PATIENCE)
+            said = "no score: too long" if reward is None else f"scored {reward.value:.4g}"
+            return f"{loaded}; {QUESTION} {ANSWER!r}: {said}"
+        asked = hosted.generate(item, seeds=[None], sampling=Sampling(max_tokens=24))
         (completion,) = await asyncio.wait_for(asked, PATIENCE)
-    return f"loaded in {seconds:.1f} s; {QUESTION} {completion.text!r}"
+    return f"{loaded}; {QUESTION} {completion.text!r}"
 
 
 def _machine() -> Check:

@@ -105,6 +105,26 @@ def test_a_run_in_an_object_store_survives_its_driver_and_lets_no_second_one_in(
     assert (status["state"], status["done"]) == ("finished", tools.NUM_ITEMS)
 
 
+def test_data_in_an_object_store_are_fetched_once_and_scored(
+    tmp_path: Path, tools: Any, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = [{"prompt": f"What is {i}?", "response": f"It is {i}."} for i in range(3)]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    open_directory(f"s3://{BUCKET}/sets/a").put("rows.jsonl", content)
+    url = f"s3://{BUCKET}/sets/a/rows.jsonl"
+    fake = ("--model", "none", "--engine", "fake", "cluster.cpus=1", "--output", "out")
+    ended = tools.finished(tmp_path, "reward", url, *fake)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    scored = (tmp_path / "out" / "scored.jsonl").read_text().splitlines()
+    assert [json.loads(line)["response"] for line in scored] == [row["response"] for row in rows]
+    (copy,) = (tmp_path / "cache" / "lilliput" / "data").rglob("rows.jsonl")
+    assert copy.read_bytes() == content
+    absent = tools.finished(tmp_path, "reward", url.replace("rows", "none"), *fake)
+    assert absent.returncode == 2
+    assert absent.stderr.startswith(f"lilliput: wanted to read {url.replace('rows', 'none')}, got")
+
+
 def test_reading_commands_take_a_url(base: tuple[Path, Any], tools: Any, s3: S3) -> None:
     folder, directory = base[0], open_directory(URL)
     for path in sorted((folder / "runs" / "sums").rglob("*")):
