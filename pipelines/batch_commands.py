@@ -100,7 +100,8 @@ def train_reward(
     output: Annotated[str, typer.Option("--output", "-o", help="A folder; the model is in it.")],
     overrides: Overrides = None,
     objective: Annotated[
-        list[str] | None, typer.Option(help="A column of ratings; may be given several times.")
+        list[str] | None,
+        typer.Option(help="A column of ratings; the first of several orders replies."),
     ] = None,
     hidden: Annotated[int, typer.Option(help="Width of the gate's layers.", min=1)] = 128,
     steps: Annotated[int, typer.Option(help="Of the gate's training.", min=1)] = 2000,

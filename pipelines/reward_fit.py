@@ -36,7 +36,8 @@ class Request:
     base: str
     output: str
     objectives: Sequence[str] = ()
-    """Columns of ratings; none: replies are compared."""
+    """Columns of ratings, of which the first says which of two replies is better; none: the data
+    compare replies."""
     hidden: int = 128
     """Width of the gate's layers."""
     steps: int = 2000
@@ -103,8 +104,13 @@ def fit(
     regression_JH = np.array([fit.weights_H for fit in fits])
     transform_JJ = transform(inputs_NH[known] @ regression_JH.T, len(names))
     adjusted_NJ = last_NH @ regression_JH.T @ transform_JJ
-    better, worse = pairs(groups_N, labels_NJ[:, : len(names)].mean(axis=1))
+    better, worse = pairs(groups_N, labels_NJ[:, 0])
     train = known[better]
+    if not train.any() or train.all():
+        raise ConfigError(
+            f"{request.data}: wanted pairs of replies to one prompt to train the gate on, and "
+            f"others held out; got {train.sum()} and {(~train).sum()}: give 20 prompts or more"
+        )
     gate = fit_gate(
         gate_NH[better[train]],
         adjusted_NJ[better[train]] - adjusted_NJ[worse[train]],
@@ -179,8 +185,6 @@ def _accuracy(
     worse: NDArray[np.intp],
     prompts: Sequence[str],
 ) -> Accuracy:
-    if not len(better):
-        raise ConfigError("no held-out pair of replies; wanted more items, about 20 at least")
     credit = (np.sign(values_N[better] - values_N[worse]) + 1.0) / 2.0
     interval = mean_interval(credit, groups=[prompts[i] for i in better])
     return Accuracy(name=name, value=float(credit.mean()), interval=interval, pairs=len(credit))
