@@ -15,11 +15,11 @@ BAD_LINES = {
     ),
     "wrong type": ("models.small.cpus=two", "models.small.cpus: input should be a valid number"),
     "no value": ("pipeline.n", "'pipeline.n': wanted key=value"),
-    "unknown task": ("task.name=cutsom", "'cutsom'; known: arithmetic, chat, custom, data, gsm8k"),
+    "unknown task": ("task.name=cutsom", "'cutsom'; known: arithmetic, custom, data, gsm8k"),
     "unknown pipeline": ("pipeline.name=rnk", "unknown pipeline 'rnk'; known: rank"),
     "unknown ranker": ("pipeline.rankers=[best]", "unknown ranker 'best'; known: first, majority"),
     "unknown scorer": ("roles.scorers.s=magic", "unknown scorer 'magic'; known: mean_logprob"),
-    "unknown engine": ("models.small.engine=vlm", "unknown engine 'vlm'; known: vllm, hf, fake"),
+    "unknown engine": ("models.small.engine=vlm", "unknown engine 'vlm'; known: vllm, hf, reward"),
     "unknown model": ("roles.generator=big", "no model 'big' under models; there are: small"),
     "unbound scorer": (
         "pipeline.rankers=['best_of:x']",

@@ -12,7 +12,7 @@ def test_every_name_in_the_table_is_a_task(name):
 
 
 def test_an_unknown_task_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'gsm9k'.*arithmetic, chat, custom, data, gsm8k"):
+    with pytest.raises(ConfigError, match=r"'gsm9k'.*arithmetic, custom, data, gsm8k"):
         load_task({"name": "gsm9k"})
     with pytest.raises(ConfigError, match=r"task\.name is missing.*gsm8k"):
         load_task({"source": "packaged"})
