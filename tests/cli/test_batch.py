@@ -1,6 +1,5 @@
 """Scoring data sets from the shell: what is added to them, going on, and what is refused."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -91,13 +90,6 @@ def test_lists_of_replies_are_ordered_and_text_formats_keep_their_form(
         first["reward"], reverse=True
     )
     assert (second["reward_order"], second["reward_margin"]) == ([0], None)
-    with (tmp_path / "one.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["prompt", "response"], ["Why?", "So."], ["What?", "007"]])
-    assert tools.finished(tmp_path, "reward", "one.csv", *FAKE, "--output", "csv").returncode == 0
-    with (tmp_path / "csv" / "scored.csv").open(newline="") as file:
-        found = list(csv.DictReader(file))
-    assert [row["response"] for row in found] == ["So.", "007"]
-    assert all(float(row["reward"]) == float(row["reward_made-up"]) for row in found)
 
 
 def test_what_cannot_be_scored_is_refused_before_anything_starts(

@@ -1,5 +1,6 @@
 """Reward models on vLLM: the same scores as on transformers, in a process of its own."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from actors.bundled import bundled_path
 from actors.config import ModelConfig
 from actors.engines import environment
+from actors.reward_models.trust import TEXTS, conversation
 
 CONFIG = ModelConfig(engine="vllm_reward", context=512, args={"kv_cache_memory_bytes": 64 << 20})
 NUM_LAYERS = 2
@@ -72,10 +74,9 @@ def model(tmp_path_factory):
     return folder
 
 
-def said(engine, model, cache):
-    config = CONFIG.model_copy(update={"path": str(model), "engine": engine, "dtype": "float32"})
-    if engine == "reward":
-        config = config.model_copy(update={"args": {}})
+def said(model, cache):
+    """By vLLM in another process, whose environment must be set before its first import."""
+    config = CONFIG.model_copy(update={"path": str(model), "dtype": "float32"})
     variables = {**os.environ, **environment(config), "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-c", ASKED, config.model_dump_json()]
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
@@ -83,11 +84,14 @@ def said(engine, model, cache):
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def test_scores_on_vllm_are_those_on_transformers_cached_prompts_too(model, tmp_path):
-    ours, other = (said(engine, model, tmp_path) for engine in ("vllm_reward", "reward"))
-    assert len(ours) == len(other) == 6
-    for row, wanted in zip(ours, other, strict=True):
-        assert row == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+def test_scores_on_vllm_are_those_on_transformers_cached_prompts_too(model, tmp_path, hosted):
+    engine = hosted(model)
+    ids = [engine.prompts.conversation(conversation(*text)) for text in TEXTS]
+    wanted = [[reward.value, *reward.parts] for reward in asyncio.run(engine.rewards(ids))]
+    found = said(model, tmp_path)
+    assert len(found) == 6
+    for row, other in zip(found, [*wanted, *wanted], strict=True):
+        assert row == pytest.approx(other, rel=1e-3, abs=1e-3)
     (place,) = (tmp_path / "lilliput" / "bodies").iterdir()
     held = load_file(str(place / "model.safetensors"))
     assert not any(name.startswith(("gating", "regression", "reward")) for name in held)
