@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, TypeVar
 
 from actors.config import ModelConfig, Sampling
@@ -107,12 +108,16 @@ class Host:
 
     async def probe(self) -> tuple[float, ...]:
         """Log-probability of the first token that greedy decoding gives to each of PROBES, and of a
-        reward model its scores of fixed replies to them: the same on every replica that hosts the
-        same weights. Empty where an engine has none to give.
+        reward model its scores of fixed replies to them, as shares of their spread: the same on
+        every replica that hosts the same weights. Empty where an engine has none to give.
         """
         if not isinstance(self._engine, Engine):
             scored = [(Message(role="user", content=text), REPLY) for text in PROBES]
-            return tuple(reward.value for reward in await self.rewards(scored) if reward)
+            found = [reward.value for reward in await self.rewards(scored) if reward]
+            # Raw scores have any scale, and rounding moves them by a part of it: what counts is how
+            # far they are apart.
+            middle, spread = fmean(found), max(1.0, max(found) - min(found))
+            return tuple((value - middle) / spread for value in found)
         engine = self._loaded()
         messages = [(Message(role="user", content=text),) for text in PROBES]
         rendered = [tuple(engine.prompts.render(turns)) for turns in messages]

@@ -19,7 +19,8 @@ class Around:
 
     def __init__(self, engine, *, render=None, change=None):
         self._engine, self._render, self._change = engine, render, change
-        self.parts, self.context = engine.parts, engine.context
+        self.parts, self.context, self.device = engine.parts, engine.context, engine.device
+        self.num_steps, self.close = 0, engine.close
         self.prompts, self.known_pair = self, engine.known_pair
 
     def __getattr__(self, name):
@@ -97,3 +98,19 @@ def test_a_failing_check_stops_the_run_before_anything_is_scored(sound, seqcls):
         asyncio.run(trusted(engine, bad))
     with pytest.raises(ConfigError, match="nothing was scored"):
         asyncio.run(Host("reward", bad).start())
+
+
+def test_a_probe_is_the_same_whatever_the_scores_scale(seqcls, hosted):
+    """Rounding moves large scores far; replicas are compared by their probes."""
+
+    def probe(times):
+        host = Host("reward", CONFIG)
+        host._engine = Around(
+            hosted(seqcls[0]),
+            change=lambda found, asked: [replace(r, value=r.value * times) for r in found],
+        )
+        return asyncio.run(host.probe())
+
+    large, larger = probe(1e3), probe(1.02e3)
+    assert max(large) - min(large) == pytest.approx(1.0)
+    assert larger == pytest.approx(large, abs=1e-6)
