@@ -62,7 +62,9 @@ def write_report(run_dir: Where, summary: Summary | None = None) -> str:
         .get_template("report.html")
         .render(
             name=run_dir.name,
-            title=" · ".join([rows[0].task, rows[0].member]) if rows else run_dir.name,
+            title=" · ".join(filter(None, [rows[0].task, rows[0].member]))
+            if rows
+            else run_dir.name,
             metric=metric,
             warnings=[*unfinished(summary, manifest), *warnings(summary)],
             headline=headline(summary.rows),
