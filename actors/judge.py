@@ -15,6 +15,7 @@ one of several.
 
 import math
 import random
+from abc import ABC, abstractmethod
 from asyncio import gather
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ WORTH = (1.0, 0.0, 0.5)
 """What A, B and C (a tie) say of the candidate in the first place."""
 
 
-class Judge:
+class Judge(ABC):
     """What all judges share."""
 
     form: ClassVar[Form]
@@ -60,9 +61,9 @@ class Judge:
             for place, c in enumerate(candidates)
         ]
 
+    @abstractmethod
     async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
         """One score for each text, given the place of its first candidate."""
-        raise NotImplementedError
 
 
 class Pointwise(Judge):

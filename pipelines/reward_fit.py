@@ -80,6 +80,10 @@ def held_out(prompt: str, seed: int) -> bool:
 def fit(
     features: Features, request: Request, model: ModelConfig, states: str, directory: Path
 ) -> list[Accuracy]:
+    """Write the head beside its body into `directory`; returns its worth on held-out pairs.
+
+    states: the run directory that the features are from. Raises ConfigError for too few labels.
+    """
     from actors.rendering import Renderer
     from actors.reward_models.fitting import fit_gate, save_head
 
@@ -89,22 +93,10 @@ def fit(
     groups_N = np.unique(groups, return_inverse=True)[1]
     held_N = np.array([held_out(prompt, request.seed) for prompt in features.prompts])
     last_NH, gate_NH = np.array(features.last), np.array(features.gate)
-    labels_NJ = np.column_stack([np.array(features.labels), np.log(features.tokens)])
-    if request.objectives:
-        inputs_NH, targets_NJ = last_NH, labels_NJ - np.nanmean(labels_NJ, axis=0)
-    else:
-        inputs_NH, targets_NJ = centred(last_NH, groups_N), centred(labels_NJ, groups_N)
-    # Of what is not held out, a part again chooses the ridge's penalty.
-    chooses_N = np.array([held_out(prompt, request.seed + 1) for prompt in features.prompts])
     known = ~held_N
-    try:
-        fits = [ridge(inputs_NH[known], t[known], chooses_N[known]) for t in targets_NJ.T]
-    except ValueError as error:
-        raise ConfigError(f"{request.data}: {error}") from None
-    regression_JH = np.array([fit.weights_H for fit in fits])
-    transform_JJ = transform(inputs_NH[known] @ regression_JH.T, len(names))
+    regression_JH, transform_JJ, alphas = _linear(features, request, groups_N, known)
     adjusted_NJ = last_NH @ regression_JH.T @ transform_JJ
-    better, worse = pairs(groups_N, labels_NJ[:, 0])
+    better, worse = pairs(groups_N, np.array(features.labels)[:, 0])
     train = known[better]
     if not train.any() or train.all():
         raise ConfigError(
@@ -145,11 +137,33 @@ def fit(
             "trained_on": Path(request.data).name,
             "replies": int(known.sum()),
             "held_out_pairs": int(held.sum()),
-            "alphas": [fit.alpha for fit in fits],
+            "alphas": alphas,
             "accuracy": {one.name: one.value for one in found},
         },
     )
     return found
+
+
+def _linear(
+    features: Features, request: Request, groups_N: NDArray[np.intp], known_N: NDArray[np.bool_]
+) -> tuple[Floats, Floats, list[float]]:
+    """Weights of each objective and of verbosity [J][H], the transform [J][J], the penalties."""
+    last_NH = np.array(features.last)
+    labels_NJ = np.column_stack([np.array(features.labels), np.log(features.tokens)])
+    if request.objectives:
+        inputs_NH, targets_NJ = last_NH, labels_NJ - np.nanmean(labels_NJ, axis=0)
+    else:
+        inputs_NH, targets_NJ = centred(last_NH, groups_N), centred(labels_NJ, groups_N)
+    # Of what is not held out, a part again chooses the ridge's penalty.
+    chooses_N = np.array([held_out(prompt, request.seed + 1) for prompt in features.prompts])
+    try:
+        fits = [ridge(inputs_NH[known_N], t[known_N], chooses_N[known_N]) for t in targets_NJ.T]
+    except ValueError as error:
+        raise ConfigError(f"{request.data}: {error}") from None
+    regression_JH = np.array([one.weights_H for one in fits])
+    verbosity = labels_NJ.shape[1] - 1
+    transform_JJ = transform(inputs_NH[known_N] @ regression_JH.T, verbosity)
+    return regression_JH, transform_JJ, [one.alpha for one in fits]
 
 
 def _pair_of(states: str, features: Features, better: int, worse: int) -> KnownPair:

@@ -20,13 +20,14 @@ from typing import Any
 from rich.console import Console
 
 from actors.types import ConfigError
-from pipelines.config import RunConfig, override
+from pipelines import batch
 from pipelines.execute import execute, run_directories
 from pipelines.job import Job, prepare
 from pipelines.reward_fit import Accuracy, Features, Request, fit, held_out
 from results.parts import read_records
 
 SCORER = "states"
+"""The scorer, and the engine that it asks."""
 
 
 def train(request: Request, console: Console) -> list[Accuracy]:
@@ -37,23 +38,19 @@ def train(request: Request, console: Console) -> list[Accuracy]:
     place = Path(request.output)
     if (place / "model").exists():
         raise ConfigError(f"{place / 'model'} exists: give another --output, or remove it")
-    rows = _rows(request, place)
-    job = prepare(_config(request, rows))
+    asked = batch.Request(
+        data=_rows(request, place),
+        scorer=SCORER,
+        model=request.base,
+        engine=SCORER,
+        columns={},
+        overrides=request.overrides,
+    )
+    job = prepare(batch.config_of(asked))
     directory = _read_states(job, place / "states", console)
     features = _gather(job, directory, request)
     _write_held_out(job, request, place / "held_out.jsonl")
     return fit(features, request, job.config.models["model"], directory, place / "model")
-
-
-def _config(request: Request, rows: str) -> RunConfig:
-    written = {
-        "name": "states",
-        "task": {"name": "data", "source": rows},
-        "pipeline": {"name": "given"},
-        "models": {"model": {"path": request.base, "engine": "states"}},
-        "roles": {"generator": "model", "scorers": {SCORER: {"kind": SCORER, "model": "model"}}},
-    }
-    return override(written, request.overrides, "lilliput train-reward")
 
 
 def _rows(request: Request, place: Path) -> str:

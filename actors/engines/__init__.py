@@ -165,7 +165,7 @@ def check(name: str, config: ModelConfig) -> None:
 def environment(config: ModelConfig) -> dict[str, str]:
     """Environment variables of a process that hosts this model: set before its first import."""
     shared = {"TOKENIZERS_PARALLELISM": "false"}
-    if config.engine in ("vllm", "vllm_reward"):
+    if ENGINES[config.engine].package == "vllm":
         from actors.engines.vllm_args import environment as of_vllm
 
         return shared | of_vllm(config)
