@@ -224,7 +224,14 @@ def check(config: ScorerConfig) -> None:
         )
     if config.judge.repeats > 1 and config.kind != "judge":
         raise ConfigError(f"judge.repeats: {config.kind!r} asks once in each order; take it out")
-    prompt_of(config, JUDGES[config.kind].form)
+    if config.judge.repeats > 1 and config.judge.constrained:
+        raise ConfigError("judge.repeats: a constrained verdict is always the same; take it out")
+    prompt = prompt_of(config, JUDGES[config.kind].form)
+    if config.judge.constrained and prompt.form == "scale" and len(prompt.marks) < 2:
+        raise ConfigError(
+            f"judge.constrained: wanted two whole numbers on the scale, got {prompt.low:g} to "
+            f"{prompt.high:g}"
+        )
 
 
 def about(config: ScorerConfig) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -61,6 +62,11 @@ class JudgePrompt(StrictConfig):
             if len(re.findall(rf"^\{{{name}\}}$", self.prompt, re.MULTILINE)) < mentions:
                 raise ValueError(f"wanted {{{name}}} alone on its line, to be quoted there")
         return self
+
+    @property
+    def marks(self) -> dict[int, str]:
+        """The whole numbers of a scale, as a verdict writes them."""
+        return {mark: str(mark) for mark in range(ceil(self.low), floor(self.high) + 1)}
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,8 @@
-"""One juror: a hosted model that is asked for verdicts, with a new seed where it gave none."""
+"""One juror: a hosted model that is asked for verdicts.
+
+written      replies --actors.verdicts--> verdicts; drawn with a new seed where there was none
+constrained  the closed set --log P(verdict, in its form | prompt)--> the likeliest
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -52,13 +56,14 @@ class Juror:
         quotes: what the prompt quotes. options: the closed set, a verdict is a position in it;
         empty: the prompt's scale. Raises ItemError, EngineError.
         """
-        prompt = self._prompt
+        prompt, case = self._prompt, self._case(item, quotes)
+        if self._settings.constrained:
+            return await self._likeliest(case, dict(enumerate(options)) or prompt.marks)
         read = (
             labels(prompt.verdict, options)
             if options
             else scale(prompt.verdict, prompt.low, prompt.high)
         )
-        case = self._case(item, quotes)
         verdicts: list[float | None] = [None] * num
         replies: list[Completion] = []
         for attempt in range(1 + self._settings.retries):
@@ -73,6 +78,23 @@ class Juror:
             verdicts=tuple(verdicts),
             prompt_tokens=sum(reply.prompt_tokens for reply in replies),
             tokens=sum(len(reply.token_ids) for reply in replies),
+        )
+
+    async def _likeliest(self, case: Item, allowed: Mapping[int, str]) -> Hearing:
+        """The verdict of which the model would most likely have written nothing but it."""
+        texts = [self._prompt.verdict.replace("{verdict}", label) for label in allowed.values()]
+        rows = await self._model.continuation_logprobs([case.messages] * len(texts), texts)
+        read = [row for row in rows if row is not None]
+        # Too long with one of them is too long: the others have no better claim.
+        is_whole = len(read) == len(allowed)
+        logprobs = [row.logprob for row in read]
+        likeliest = [*allowed][logprobs.index(max(logprobs))] if is_whole else None
+        return Hearing(
+            verdicts=(None if likeliest is None else float(likeliest),),
+            # The prompt is read once for all of them.
+            prompt_tokens=max((row.prompt_tokens for row in read), default=0)
+            + sum(row.tokens for row in read),
+            tokens=0,
         )
 
     def _case(self, item: Item, quotes: Mapping[str, str]) -> Item:

@@ -59,6 +59,9 @@ class JudgeSettings(StrictConfig):
     """`judge`: verdicts on each candidate, which are averaged."""
     orders: int = Field(2, ge=1)
     """`judge_kway`: shuffled orders in which the candidates are shown, averaged."""
+    constrained: bool = False
+    """Constrained decoding: nothing but the verdict is written, the likeliest of the closed set; of
+    a scale, of its whole numbers."""
     retries: int = Field(2, ge=0)
     """How often a reply that holds no verdict is drawn again, from a new seed each time."""
     min_coverage: float = Field(0.9, ge=0.0, le=1.0)

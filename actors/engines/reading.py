@@ -39,7 +39,7 @@ Picks = list[tuple[int, Pick]]
 KeysValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Of each layer, for one sequence. [1][head][T][dim]"""
 
-CPU_LIMITS = Limits(row=256, pack=2048, scored=1 << 26)
+CPU_LIMITS = Limits(row=256, pack=1024, scored=1 << 26)
 GPU_LIMITS = Limits(row=256, pack=16384, scored=1 << 28)
 """`scored` here counts numbers; divided by the width of a node's output it becomes nodes."""
 

@@ -318,6 +318,7 @@ def test_every_shipped_prompt_is_whole_and_its_own_example_is_read() -> None:
         "additive5": "scale",
         "mt_bench": "scale",
         "mt_bench_pair": "pair",
+        "verdict_pair": "pair",
         "best_of_several": "choice",
     }
 
