@@ -188,13 +188,20 @@ class Progress:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _status(self) -> str:
-        parts = [f"{self._tokens / max(self.seconds, 1e-9):,.0f} tok/s", self._replicas()]
+        parts = [self._rate(), self._replicas()]
         bad = {kind: n for kind, n in self._outcomes.items() if kind != "ok"}
         parts += [f"{n} {kind}" for kind, n in bad.items()]
         eta = self._eta()
         if eta is not None:
             parts.append(f"ETA {_clock(eta)}")
         return "  ".join(parts)
+
+    def _rate(self) -> str:
+        """Tokens a second; of a run that generates nothing, items."""
+        seconds = max(self.seconds, 1e-9)
+        if self._tokens:
+            return f"{self._tokens / seconds:,.0f} tok/s"
+        return f"{self._finished / seconds:,.1f} items/s"
 
     def _replicas(self) -> str:
         """`4 replicas`, or `3 of 4 replicas (1 starting, 2 restarts)`."""

@@ -7,8 +7,8 @@ Measured   rows per second of `lilliput reward` on a sequence classifier on both
            engine; on as many as the environment variable LARGE_ITEMS says, where it is set.
 Against    the plain transformers loop that model cards show (reward_plain.py), batches of 32 in the
            order of the rows, padded; the same 400 replies as rows of their own; 10,000 rows.
-Reading    throughput: at least 2 on vLLM; transformers wins what padding costs. Shared questions: above 1, since each is read once. Memory: near
-           1 is flat.
+Reading    throughput: at least 2 on vLLM; on transformers what padding costs is won. Shared
+           questions: above 1, since each is read once. Memory: near 1 is flat.
 """
 
 import json
