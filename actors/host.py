@@ -18,9 +18,17 @@ from typing import Any, TypeVar
 
 from actors.config import ModelConfig, Sampling
 from actors.engines import ENGINES, build
-from actors.engines.base import PROBE, Engine, EngineRequest, RewardEngine, ScoreRequest
+from actors.engines.base import (
+    PROBE,
+    Engine,
+    EngineRequest,
+    PairEngine,
+    RewardEngine,
+    ScoreRequest,
+)
 from actors.rendering import Renderer
 from actors.roles import LabelLogprobs
+from actors.tournament import Pair
 from actors.types import (
     Completion,
     ConfigError,
@@ -71,7 +79,7 @@ class Host:
         self._number = number
         self._config = config
         self._life = life
-        self._engine: Engine | RewardEngine | None = None
+        self._engine: Engine | RewardEngine | PairEngine | None = None
 
     def __repr__(self) -> str:
         """Of this replica; Ray names its log lines by it."""
@@ -90,10 +98,11 @@ class Host:
             Exception
         ) as error:  # Anything at all may come out of an engine's start; it must leave as text.
             raise EngineError(f"model {self._name!r} did not start: {_one_line(error)}") from None
-        if ENGINES[self._config.engine].serves == {"reward"}:
+        if ENGINES[self._config.engine].serves <= {"reward", "pairs"}:
             from actors.reward_models.trust import trusted
 
-            await self._guard(trusted(self._rewarding(), self._config))
+            assert isinstance(self._engine, RewardEngine | PairEngine), "as it serves"
+            await self._guard(trusted(self._engine, self._config))
         # The first answer is slow, and belongs to the start.
         probe = await self.probe()
         return HostInfo(
@@ -112,8 +121,7 @@ class Host:
         every replica that hosts the same weights. Empty where an engine has none to give.
         """
         if not isinstance(self._engine, Engine):
-            scored = [(Message(role="user", content=text), REPLY) for text in PROBES]
-            found = [reward.value for reward in await self.rewards(scored) if reward]
+            found = await self._scored_probes()
             # Raw scores have any scale, and rounding moves them by a part of it: what counts is how
             # far they are apart.
             middle, spread = fmean(found), max(1.0, max(found) - min(found))
@@ -129,6 +137,17 @@ class Host:
         ]
         completions = await self._guard(engine.generate(requests))
         return tuple(completion.logprobs[0] for completion in completions)
+
+    async def _scored_probes(self) -> list[float]:
+        if isinstance(self._engine, PairEngine):
+            question = (Message(role="user", content=PROBES[0]),)
+            pairs = [(0, 1), (1, 2), (2, 0)]
+            return [
+                logit
+                for logit, _ in await self.preferences(question, ("Paris", *PROBES[1:]), pairs)
+            ]
+        scored = [(Message(role="user", content=text), REPLY) for text in PROBES]
+        return [reward.value for reward in await self.rewards(scored) if reward]
 
     async def generate(
         self, item: Item, seeds: Sequence[int | None], sampling: Sampling, top_logprobs: int
@@ -224,6 +243,16 @@ class Host:
         fitting = [ids for ids in rendered if len(ids) <= engine.context]
         rows = iter(await self._guard(engine.rewards(fitting)) if fitting else [])
         return [next(rows) if len(ids) <= engine.context else None for ids in rendered]
+
+    async def preferences(
+        self, messages: Sequence[Message], texts: Sequence[str], pairs: Sequence[Pair]
+    ) -> list[tuple[float, int]]:
+        """See `roles.Model.preferences`."""
+        engine = self._engine
+        assert isinstance(engine, PairEngine), "check_serves lets no other engine pass"
+        rendered = engine.prompts.comparisons(messages, texts, pairs)
+        logits = await self._guard(engine.preferences(rendered))
+        return [(logit, len(ids)) for logit, ids in zip(logits, rendered, strict=True)]
 
     async def pulse(self) -> int:
         """Grows while the engine works; whoever sees it stand still while calls are under way knows

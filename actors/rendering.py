@@ -28,6 +28,18 @@ TAIL = 32
 """Tokens at the end of a prompt among which an opened thought is looked for."""
 
 
+def load_tokenizer(directory: Path) -> Any:
+    """A transformers tokenizer. Raises ConfigError."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            str(directory), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"can't load the tokenizer in {directory}: {error}") from error
+
+
 class Renderer:
     """One tokenizer with one template setting. Loading it takes a second or more.
 
@@ -35,15 +47,8 @@ class Renderer:
     """
 
     def __init__(self, directory: Path, template: Template = "auto") -> None:
-        from transformers import AutoTokenizer
-
         self._directory = directory
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                str(directory), local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"can't load the tokenizer in {directory}: {error}") from error
+        self._tokenizer = load_tokenizer(directory)
         self._special = SpecialTokens(self._tokenizer)
         self._hidden = hidden_ids(self._tokenizer, shown=THOUGHT_TAG.fullmatch)
         self._bos_id: int | None = self._tokenizer.bos_token_id

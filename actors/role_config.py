@@ -108,6 +108,8 @@ class ScorerConfig(StrictConfig):
     second is (A, B); `process`: a good step and a bad one (+, -)."""
     tournament: Literal["full", "knockout"] = "full"
     """`pairwise`, `judge_pairwise`: every pair, or the best so far against the next."""
+    matrix: Literal["max_logits", "max_wins"] = "max_logits"
+    """`pairwise` by an encoder, `full`: a candidate's mean logit against all, or its wins."""
     process: ProcessPrompts = ProcessPrompts()
     """`process`: what is a step, and how it is asked about."""
     discriminator: str | None = None

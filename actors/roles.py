@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from actors.config import Sampling
+from actors.tournament import Pair
 from actors.types import Candidate, Completion, Continuation, Item, Message, Preview, Reward, Score
 
 LabelLogprobs = tuple[tuple[float, ...] | None, int]
@@ -59,6 +60,17 @@ class Model(Protocol):
 
         Conversations that begin alike are read once, within a call and across calls. Raises
         ItemError (nothing there that it can score), EngineError.
+        """
+        ...
+
+    async def preferences(
+        self, messages: Sequence[Message], texts: Sequence[str], pairs: Sequence[Pair]
+    ) -> list[tuple[float, int]]:
+        """Of each pair of texts, as replies to the prompt: how much an encoder prefers the one that
+        is shown first (a raw logit, above 0 where it is better), and the tokens read for it.
+
+        Raises ItemError (`too_long` for a prompt and for a text over the model's limits),
+        ConfigError for turns that it has no format for, EngineError.
         """
         ...
 

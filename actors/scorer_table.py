@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from actors import judge
 from actors.config import ModelConfig
 from actors.engines import ENGINES, Served
+from actors.reward_models.encoder import Encoded
 from actors.reward_models.pairwise import Preferred
 from actors.reward_models.pointwise import Rewarded
 from actors.reward_models.process import Stepwise
@@ -25,8 +27,10 @@ class ScorerSpec:
     summary: str
     needs: tuple[str, ...] = ()
     """Fields of ScorerConfig that must be set."""
-    asks: Served = "text"
-    """What its model must serve (`EngineSpec.serves`)."""
+    asks: tuple[Served, ...] = ("text",)
+    """What its model must serve, one of these (`EngineSpec.serves`)."""
+    of_pairs: Callable[[ScorerConfig, Model | None], Scorer] | None = None
+    """How it is made where the model serves `pairs`."""
     is_relative: bool = False
     """Its scores depend on which candidates were compared."""
 
@@ -57,14 +61,14 @@ SCORERS: Mapping[str, ScorerSpec] = {
         scale="softmax",
         summary="a hosted reward model: ArmoRM, or sequence classification",
         needs=("model",),
-        asks="reward",
+        asks=("reward",),
     ),
     "states": ScorerSpec(
         make=Rewarded,
         scale="softmax",
         summary="no verdict: the hidden states that `lilliput train-reward` fits heads on",
         needs=("model",),
-        asks="states",
+        asks=("states",),
     ),
     "likelihood": ScorerSpec(
         make=Likelihood,
@@ -77,6 +81,8 @@ SCORERS: Mapping[str, ScorerSpec] = {
         scale="probability",
         summary="a preference model that is shown two candidates at a time, in both orders",
         needs=("model",),
+        asks=("text", "pairs"),
+        of_pairs=Encoded,
         is_relative=True,
     ),
     "process": ScorerSpec(
@@ -119,12 +125,13 @@ def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConf
     for named in filter(None, (*config.asked, config.discriminator)):
         if named not in models:
             raise ConfigError(f"{where}: there is no model {named!r} under models")
-        check_serves(where, named, models[named], SCORERS[config.kind].asks)
+        check_serves(where, named, models[named], *SCORERS[config.kind].asks)
     if config.discriminator is not None and config.kind != "consensus":
         raise ConfigError(f"{where}: discriminator is for kind 'consensus', not {config.kind!r}")
     for key in SCORERS[config.kind].needs:
         if getattr(config, key) is None:
             raise ConfigError(f"{where}: kind {config.kind!r} needs {key}")
+    _check_read(where, config, models)
     if config.kind not in judge.JUDGES and config.models:
         raise ConfigError(f"{where}: models is for {', '.join(judge.JUDGES)}, not {config.kind!r}")
     if config.kind in judge.JUDGES:
@@ -134,34 +141,71 @@ def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConf
             raise ConfigError(f"{where}: {error}") from None
 
 
+def _check_read(where: str, config: ScorerConfig, models: Mapping[str, ModelConfig]) -> None:
+    """Refuse settings of the other way to compare. Raises ConfigError."""
+    if config.kind != "pairwise":
+        return
+    is_encoder = compares_pairs(config, models)
+    read, instead = (
+        (("prompt", "labels"), "an encoder reads one format of its own")
+        if is_encoder
+        else (("matrix",), "it is for an encoder, such as engine pairrm hosts")
+    )
+    for key in read:
+        if key in config.model_fields_set and getattr(config, key) is not None:
+            raise ConfigError(f"{where}.{key}: {instead}; take it out")
+
+
+def compares_pairs(config: ScorerConfig, models: Mapping[str, ModelConfig]) -> bool:
+    """Whether the scorer's model is an encoder that compares two replies, by its engine."""
+    asked = models.get(config.model or "")
+    return asked is not None and "pairs" in ENGINES[asked.engine].serves
+
+
+def scale_of(config: ScorerConfig, models: Mapping[str, ModelConfig]) -> Scale:
+    """How its values become voting weights: as the config says, or as its kind's values do. Those
+    of an encoder are logits or counts.
+    """
+    own: Scale = "softmax" if compares_pairs(config, models) else SCORERS[config.kind].scale
+    return config.scale or own
+
+
 WANTED: Mapping[Served, str] = {
     "text": "a model that generates",
+    "pairs": "an encoder of pairs",
     "reward": "a reward model",
     "states": "a body without a head",
 }
 
 
-def check_serves(where: str, name: str, model: ModelConfig, asks: Served) -> None:
-    """Refuse a model that can't do what is asked of it there. Raises ConfigError."""
-    if asks not in ENGINES[model.engine].serves:
-        able = [engine for engine, spec in ENGINES.items() if asks in spec.serves]
+def check_serves(where: str, name: str, model: ModelConfig, *asks: Served) -> None:
+    """Refuse a model that can do nothing of what is asked of it there. Raises ConfigError."""
+    if not ENGINES[model.engine].serves.intersection(asks):
+        able = [engine for engine, spec in ENGINES.items() if spec.serves.intersection(asks)]
+        wanted = " or ".join(WANTED[one] for one in asks)
         raise ConfigError(
-            f"{where}: wanted {WANTED[asks]} (engine {' or '.join(able)}), and model {name!r} has "
+            f"{where}: wanted {wanted} (engine {' or '.join(able)}), and model {name!r} has "
             f"engine {model.engine!r}"
         )
 
 
 def make_scorer(
-    name: str, config: ScorerConfig, models: Mapping[str, Model], *, seed: int = 0
+    name: str,
+    config: ScorerConfig,
+    models: Mapping[str, Model],
+    *,
+    seed: int = 0,
+    hosts: Mapping[str, ModelConfig] = MappingProxyType({}),
 ) -> Scorer:
     """Build the scorer that the config calls `name`, which `check_scorer` has let pass. seed: the
-    run's.
+    run's. hosts: the models' configs.
     """
     if config.kind in judge.JUDGES:
         return judge.JUDGES[config.kind](config, [models[juror] for juror in config.asked], seed)
     model = None if config.model is None else models[config.model]
     if config.discriminator is not None:
         return Consensus(config, model, models[config.discriminator])
-    make = SCORERS[config.kind].make
+    spec = SCORERS[config.kind]
+    make = spec.of_pairs if spec.of_pairs and compares_pairs(config, hosts) else spec.make
     assert make is not None, "what has no maker is a judge"
     return make(config, model)

@@ -8,7 +8,7 @@ next one. Contents that spell no special token take the tokenizer's usual path, 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -25,13 +25,14 @@ PRIVATE_USE = range(0xF0000, 0xFFFFE)
 class SpecialTokens:
     """The tokens of one tokenizer that content must not be able to write.
 
-    These are all that its added vocabulary marks special, and ends of turns in any case.
+    These are all that its added vocabulary marks special, and ends of turns and `more` in any case.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, more: Collection[str] = ()) -> None:
         self._tokenizer = tokenizer
         added = tokenizer.added_tokens_decoder.items()
-        guarded = {i: t.content for i, t in added if t.special or t.content in TURN_ENDS}
+        always = {*TURN_ENDS, *more}
+        guarded = {i: t.content for i, t in added if t.special or t.content in always}
         # What a vocabulary doesn't know is its own unknown token, which ends nothing.
         self._ids = frozenset(guarded) - {tokenizer.unk_token_id}
         longest_first = sorted(filter(None, guarded.values()), key=len, reverse=True)

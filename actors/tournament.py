@@ -5,9 +5,11 @@
 
 Both orders are asked, so that a liking for the first place cancels. What comes out holds for those
 that were compared: among others it would be something else.
+Source of what a full matrix of logits comes to: Jiang et al. 2023 (arXiv 2306.02561), section 3.2.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 Pair = tuple[int, int]
 """Who is shown first, and second."""
@@ -29,6 +31,27 @@ def mean_of_both(first: float, second: float) -> float:
 def both_agree(first: float, second: float) -> float:
     """Settles by agreement, for verdicts: a win only where both orders say so, otherwise a tie."""
     return first if first == 1.0 - second else 0.5
+
+
+def by_logits(first: float, second: float) -> float:
+    """Settles logits by their difference: both orders' mean, as a probability."""
+    return 1.0 / (1.0 + math.exp(min(700.0, (second - first) / 2.0)))
+
+
+def max_logits(logits: Mapping[Pair, float], i: int, num: int) -> tuple[float, float]:
+    """What a full matrix M says of contestant i, shown first and second: the means over all `num`
+    of M_ij and of -M_ji, one's own 0 among them. Their sum is LLM-Blender's score.
+    """
+    others = [j for j in range(num) if j != i]
+    first = math.fsum(logits[i, j] for j in others) / num
+    return first, -math.fsum(logits[j, i] for j in others) / num
+
+
+def max_wins(logits: Mapping[Pair, float], i: int, num: int) -> tuple[float, float]:
+    """As `max_logits`, the numbers of the others beaten: of M_ij > 0 and of M_ji < 0."""
+    others = [j for j in range(num) if j != i]
+    first = sum(logits[i, j] > 0.0 for j in others)
+    return float(first), float(sum(logits[j, i] < 0.0 for j in others))
 
 
 def both_orders(num: int) -> list[Pair]:

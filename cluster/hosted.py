@@ -51,6 +51,15 @@ class PooledModel:
         )
         return found
 
+    async def preferences(
+        self, messages: Sequence[Message], texts: Sequence[str], pairs: Sequence[tuple[int, int]]
+    ) -> list[tuple[float, int]]:
+        """See `roles.Model.preferences`."""
+        found: list[tuple[float, int]] = await self._pool.call(
+            "preferences", tuple(messages), tuple(texts), tuple(pairs), weight=len(pairs)
+        )
+        return found
+
     async def room(self, prompts: Sequence[tuple[Message, ...]]) -> list[int]:
         """See `roles.Model.room`."""
         rooms: list[int] = await self._pool.call("room", tuple(prompts))

@@ -77,17 +77,20 @@ def rank(
     by: Annotated[str, typer.Option(help="A name that `lilliput ls scorers` shows.")] = "pairwise",
     output: Output = None,
     engine: Annotated[
-        str | None, typer.Option(help="vllm, or for reward models reward, unless you say so.")
+        str | None,
+        typer.Option(help="vllm, or for reward models reward or pairrm, unless you say so."),
     ] = None,
     dry_run: DryRun = False,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Order the replies in each row of a data set, the best first."""
+    from actors.engines import suited
     from actors.scorer_table import SCORERS
 
-    needs_reward = by in SCORERS and SCORERS[by].asks == "reward"
-    engine = engine or ("reward" if needs_reward else "vllm")
+    asks = SCORERS[by].asks if by in SCORERS else ()
+    usual = "reward" if "reward" in asks else "vllm"
+    engine = engine or (suited(model, usual) if "pairs" in asks else usual)
     asked = (data, model, engine, overrides, column)
     _score(by, asked, output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
 
@@ -133,12 +136,16 @@ def check_reward(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Of the model: dtype=bfloat16"),
     ] = None,
-    engine: Engine = "reward",
+    engine: Annotated[
+        str | None, typer.Option(help="reward, or for PairRM pairrm, unless you say so.")
+    ] = None,
 ) -> None:
     """Check a reward model as every run does before its first score."""
+    from actors.engines import suited
     from pipelines import tables
     from pipelines.reward_check import check_model
 
+    engine = engine or suited(model, "reward")
     failed = tables.print_checks(tables.console(), check_model(model, engine, overrides or ()))
     raise typer.Exit(1 if failed else 0)
 

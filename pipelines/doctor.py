@@ -176,6 +176,10 @@ async def _ask(name: str, model: ModelConfig, cluster: ClusterConfig) -> str:
     async with launch(cluster, {name: model}) as fleet:
         loaded = f"loaded in {fleet.pools[name].infos[0].seconds:.1f} s"
         hosted = fleet.models[name]
+        if "pairs" in ENGINES[model.engine].serves:
+            asked_pair = hosted.preferences(item.messages, (ANSWER, QUESTION), [(0, 1)])
+            ((logit, _),) = await asyncio.wait_for(asked_pair, PATIENCE)
+            return f"{loaded}; {QUESTION} {ANSWER!r} over {QUESTION!r}: {logit:.4g}"
         if "text" not in ENGINES[model.engine].serves:
             reply = Message(role="assistant", content=ANSWER)
             (reward,) = await asyncio.wait_for(hosted.rewards([(*item.messages, reply)]), PATIENCE)

@@ -16,9 +16,9 @@ from actors import engines
 from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
 from actors.judge import JUDGES, MOST_SHOWN, about
-from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
+from actors.models import BUNDLED_PREFIX, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
-from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer
+from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer, scale_of
 from actors.types import ConfigError, Item
 from pipelines import rank
 from pipelines.agreement import SCORER
@@ -63,7 +63,7 @@ class Job:
     def scales(self) -> dict[str, WeightKind]:
         """How each scorer's values become voting weights."""
         scorers = self.config.roles.scorers
-        return {name: s.scale or SCORERS[s.kind].scale for name, s in scorers.items()}
+        return {name: scale_of(s, self.config.models) for name, s in scorers.items()}
 
     @property
     def relative(self) -> frozenset[str]:
@@ -179,7 +179,7 @@ def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
     }
     blend, first = Blend(members, roles.shares, seed=seed), next(iter(members))
     scorers: dict[str, Scorer] = {
-        name: make_scorer(name, scorer, models, seed=job.config.seed)
+        name: make_scorer(name, scorer, models, seed=seed, hosts=job.config.models)
         for name, scorer in roles.scorers.items()
     }
     bound = {
@@ -290,7 +290,7 @@ def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:
             # have been trained on since.
             own = found.is_local and not model.path.startswith(BUNDLED_PREFIX)
             identity["files"] = fingerprint(found.path, weights=own)
-            longest = context_length(found.path)
+            longest = engines.ENGINES[model.engine].longest(found.path)
             engines.ENGINES[model.engine].check_files(found.path)
         except ConfigError as error:
             raise ConfigError(f"models.{name}: {error}") from None

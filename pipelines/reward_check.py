@@ -31,7 +31,7 @@ def check_model(path: str, engine: str, overrides: Sequence[str]) -> Iterator[Li
     if isinstance(hosted, Engine):
         raise ConfigError(
             f"engine {engine!r} hosts a language model; `check-reward` checks reward models "
-            f"(--engine reward)"
+            f"(--engine reward, or pairrm)"
         )
     with asyncio.Runner() as loop:
         try:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from actors.config import ModelConfig
-from actors.engines.base import Engine, RewardEngine
-from actors.reward_models import family
+from actors.engines.base import Engine, PairEngine, RewardEngine
+from actors.models import context_length, resolve
+from actors.reward_models import family, pairrm
 from actors.types import ConfigError
 
-Served = Literal["text", "reward", "states"]
-"""`text`: it generates and gives log-probabilities; `reward`: it scores conversations; `states`: it
-gives a score's hidden states."""
+Served = Literal["text", "reward", "pairs", "states"]
+"""`text`: it generates and gives log-probabilities; `reward`: it scores conversations; `pairs`: it
+compares two replies; `states`: it gives a score's hidden states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,10 @@ class EngineSpec:
     """Names that it may not, and what to do instead."""
     check_files: Callable[[Path], object] = lambda directory: None
     """Refuses, with ConfigError, a model directory that it can't host."""
+    longest: Callable[[Path], int] = context_length
+    """Tokens that a sequence may have, of a model directory. Raises ConfigError."""
+    prompts: str = "actors.rendering:Renderer"
+    """`module:Class` of what makes token ids, given the directory and the template's setting."""
 
 
 @cache
@@ -110,6 +115,15 @@ ENGINES: dict[str, EngineSpec] = {
         reserved={**VLLM_RESERVED, **dict.fromkeys(POOLING, "it is what reward models need")},
         check_files=family,
     ),
+    "pairrm": EngineSpec(
+        target="actors.engines.pairs:PairRMEngine",
+        weights=True,
+        serves=frozenset({"pairs"}),
+        summary="encoders on transformers that compare two replies: PairRM",
+        check_files=pairrm.read_layout,
+        longest=pairrm.longest,
+        prompts="actors.reward_models.comparisons:Comparisons",
+    ),
     "states": EngineSpec(
         target="actors.engines.reward:HFRewardEngine",
         weights=True,
@@ -174,7 +188,19 @@ def environment(config: ModelConfig) -> dict[str, str]:
     return shared | {"OMP_NUM_THREADS": str(max(1, int(config.cpus)))}
 
 
-def build(config: ModelConfig, *, life: int = 0) -> Engine | RewardEngine:
+def suited(path: str, usual: str) -> str:
+    """The engine for a model of which nobody has said on what it runs: `usual`, or `pairrm` for an
+    encoder that compares pairs. A hub's model is fetched, as for a run.
+    """
+    try:
+        found = resolve(ModelConfig(path=path)).path
+    except ConfigError:
+        # Whoever loads it says what is wrong.
+        return usual
+    return "pairrm" if pairrm.is_pairrm(found) else usual
+
+
+def build(config: ModelConfig, *, life: int = 0) -> Engine | RewardEngine | PairEngine:
     """Import and start a checked engine. Slow: weights load here. Raises ConfigError, or whatever
     the engine raises.
 
@@ -182,16 +208,16 @@ def build(config: ModelConfig, *, life: int = 0) -> Engine | RewardEngine:
     at it.
     """
     spec = ENGINES[config.engine]
-    module, _, name = spec.target.partition(":")
-    cls: Any = getattr(importlib.import_module(module), name)
+    cls = _imported(spec.target)
     if not spec.weights:
-        engine: Engine | RewardEngine = cls(config, life=life)
+        engine: Engine | RewardEngine | PairEngine = cls(config, life=life)
         return engine
-    from actors.models import resolve
-    from actors.rendering import Renderer
-
     directory = resolve(config).path
-    engine = cls(
-        config, directory=directory, renderer=Renderer(directory, template=config.template)
-    )
+    renderer = _imported(spec.prompts)(directory, template=config.template)
+    engine = cls(config, directory=directory, renderer=renderer)
     return engine
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

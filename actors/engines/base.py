@@ -150,6 +150,36 @@ class RewardEngine(Protocol):
         ...
 
 
+@runtime_checkable
+class PairEngine(Protocol):
+    """What hosts an encoder that compares two replies: token ids of comparisons in, logits out."""
+
+    prompts: Any
+    """`reward_models.comparisons.Comparisons`."""
+    context: int
+    """Tokens that a comparison may have."""
+    device: str
+    head: str
+    """The head's shape, for people to read."""
+
+    @property
+    def num_steps(self) -> int:
+        """See `Engine.num_steps`."""
+        ...
+
+    async def preferences(self, comparisons: Sequence[Sequence[int]]) -> list[float]:
+        """How much the reply that is shown first is preferred, raw logits: above 0 it is better.
+
+        The caller has made sure that each fits. Raises ItemError for one that does not fit in
+        memory, EngineError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """See `Engine.close`."""
+        ...
+
+
 class Conversations(Protocol):
     """Turns finished conversations into token ids."""
 

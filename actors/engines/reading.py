@@ -13,11 +13,11 @@ and compared, since not every model does what its config says.
 
 import logging
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers import Cache, DynamicCache, DynamicLayer
@@ -25,9 +25,10 @@ from transformers import Cache, DynamicCache, DynamicLayer
 from actors.engines.base import ScoreRequest
 from actors.engines.headers import Headers
 from actors.engines.masks import scales_by_length, tree_mask, windows
-from actors.engines.packing import Limits, chains, halved, plan
+from actors.engines.packing import chains, plan
+from actors.engines.passes import PackReader
 from actors.engines.trees import Layout, Pack, Pick, Row, build, lay_out
-from actors.types import EngineError, ItemError
+from actors.types import EngineError
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,6 @@ Picks = list[tuple[int, Pick]]
 
 KeysValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Of each layer, for one sequence. [1][head][T][dim]"""
-
-CPU_LIMITS = Limits(row=256, pack=1024, scored=1 << 26)
-GPU_LIMITS = Limits(row=256, pack=16384, scored=1 << 28)
-"""`scored` here counts numbers; divided by the width of a node's output it becomes nodes."""
 
 NUM_HEADERS = 8
 HEADER_TOKENS = 8192
@@ -65,21 +62,14 @@ class _Borrowed(DynamicLayer):  # type: ignore[misc]
         return keys, values
 
 
-class Reader(ABC, Generic[V]):
-    """Reads sequences with one model, from one thread at a time. Once `closed` is set, EngineError
-    is raised at the next forward pass. `width`: numbers in the output of one node.
-    """
+class Reader(PackReader[V]):
+    """Reads sequences with one model; see `PackReader`."""
 
     def __init__(self, model: Any, closed: threading.Event, *, width: int) -> None:
-        self._model = model
-        self._closed = closed
-        limits = CPU_LIMITS if model.device.type == "cpu" else GPU_LIMITS
-        self._limits = replace(limits, scored=max(1, limits.scored // width))
+        super().__init__(model, closed, width=width)
         self._headers: Headers[KeysValues] = Headers(NUM_HEADERS, HEADER_TOKENS)
         self._reads_trees: bool | None = None
         """None: not tried yet."""
-        self.num_steps = 0
-        """Forward passes so far."""
 
     @abstractmethod
     def _output(self, num_kept: int, **inputs: Any) -> torch.Tensor:
@@ -103,30 +93,6 @@ class Reader(ABC, Generic[V]):
         num = min(self._limits.pack, self._limits.scored)
         alone = scales_by_length(self._model.config)
         return chains(requests, replace(self._limits, pack=1 if alone else num))
-
-    def read(
-        self, requests: Sequence[ScoreRequest], pack: Pack
-    ) -> dict[int, tuple[V, ...] | ItemError]:
-        """The values of a pack's requests, in halves where the memory is too small.
-
-        Raises EngineError when closed, RuntimeError as torch does for all but memory.
-        """
-        found: dict[int, tuple[V, ...] | ItemError] = {}
-        pending = [pack]
-        while pending:
-            part = pending.pop()
-            try:
-                with torch.inference_mode():
-                    found |= self._read(part)
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
-                parts = halved(requests, part)
-                # Packs to come are smaller for it, once: it may have been one sequence's fault.
-                self._make_room(shrink=part is pack and len(pack.rows) > 1)
-                pending += parts
-                found |= {} if parts else {m: _too_large(requests[m]) for m in part.members}
-        return found
 
     def _read(self, pack: Pack) -> dict[int, tuple[V, ...]]:
         output, picks = self._plain(pack.rows) if pack.is_plain else self._tree(pack)
@@ -198,26 +164,17 @@ class Reader(ABC, Generic[V]):
     def _plain(self, rows: Sequence[Row]) -> tuple[torch.Tensor, list[Picks]]:
         """As `_tree`, for rows of one sequence each: padded on the right, where nothing looks."""
         longest = max(len(row.ids) for row in rows)
-        gaps = [longest - len(row.ids) for row in rows]
         first = min(pick.node for row in rows for pick in row.picks)
         output = self._call(
             longest - first,
-            input_ids=self._tensor(
-                [row.ids + [0] * gap for row, gap in zip(rows, gaps, strict=True)]
-            ),
-            attention_mask=self._tensor([[1] * (longest - gap) + [0] * gap for gap in gaps]),
+            **self._padded(rows),
             position_ids=self._tensor([range(longest)] * len(rows)),
             use_cache=False,
         )
         return output, [[(pick.node - first, pick) for pick in row.picks] for row in rows]
 
-    def _tensor(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        return torch.tensor(rows, device=self._model.device)
-
     def _call(self, num_kept: int, **inputs: Any) -> torch.Tensor:
-        if self._closed.is_set():
-            raise EngineError("the engine is closed")
-        self.num_steps += 1
+        self._step()
         return self._output(num_kept, **inputs)
 
     def _tree_is_right(self) -> bool:
@@ -252,21 +209,4 @@ class Reader(ABC, Generic[V]):
 
     def _make_room(self, *, shrink: bool) -> None:
         self._headers.clear()
-        if shrink:
-            limits = self._limits
-            pack, scored = max(limits.row, limits.pack // 2), max(1, limits.scored // 2)
-            self._limits = replace(limits, pack=pack, scored=scored)
-        if self._model.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-def _too_large(request: ScoreRequest) -> ItemError:
-    return ItemError(
-        "error",
-        f"a sequence of {len(request.ids)} tokens, {len(request.ids) - request.start} of them "
-        f"scored, does not fit in memory even alone; set the model's context below that",
-    )
+        super()._make_room(shrink=shrink)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from actors.engines.base import ScoreRequest
-from actors.engines.reading import Reader
+from actors.engines.passes import PackReader
 from actors.engines.trees import Pack
 from actors.types import EngineError
 
@@ -29,7 +29,7 @@ class _Asked:
 class Reads(Generic[V]):
     """See the module's docstring. `thread`: the only one that may touch the model."""
 
-    def __init__(self, reader: Reader[V], thread: Executor) -> None:
+    def __init__(self, reader: PackReader[V], thread: Executor) -> None:
         self._reader = reader
         self._thread = thread
         self._asked: list[_Asked] = []

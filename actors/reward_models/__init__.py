@@ -64,7 +64,8 @@ def family(directory: Path) -> str:
             return target
     raise ConfigError(
         f"{directory} holds {', '.join(architectures) or 'a model without an architecture'}, which "
-        f"is no reward model; wanted an architecture that ends in {' or '.join(FAMILIES)}"
+        f"is no reward model; wanted an architecture that ends in {' or '.join(FAMILIES)}, or for "
+        f"one that ends in PairRM the engine pairrm"
     )
 
 

@@ -13,13 +13,14 @@ Source: Dong et al. 2024 (arXiv 2405.07863), pairwise preference model; Jiang et
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.consensus import filled
+from actors.reward_models.contest import Contest
 from actors.role_config import ScorerConfig
 from actors.roles import Model
-from actors.tournament import Pair, both_orders, knockout, mean_of_both
-from actors.types import Candidate, Item, Message, Score
+from actors.tournament import Pair, mean_of_both
+from actors.types import Item, Message, Score
 
 PROMPT = (
     "Here are a conversation and two replies to it.\n\n[CONTEXT]\n{context}\n\n"
@@ -29,57 +30,24 @@ PROMPT = (
 LABELS = ("A", "B")
 
 
-class Preferred:
-    """See the module's docstring. Equal texts are one contestant. A candidate of which a
-    comparison doesn't fit into the context has no verdict.
+class Preferred(Contest[float | None]):
+    """See the module's docstring. A candidate of which a comparison doesn't fit into the context
+    has no verdict.
 
     Parts: of `full`, the mean p of each order, the candidate first and second.
     """
 
     def __init__(self, config: ScorerConfig, model: Model | None) -> None:
         assert model is not None, "check_scorer lets no pairwise pass without a model"
+        super().__init__(config.tournament, alone=0.5, settle=mean_of_both)
         self._model = model
         self._labels = config.labels or LABELS
         template = config.prompt or PROMPT
         for name, label in zip(("{label_a}", "{label_b}"), self._labels, strict=True):
             template = template.replace(name, label)
         self._template = template
-        self._tournament = config.tournament
 
-    async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
-        """`full` is one call, `knockout` one for each bout."""
-        texts = list(dict.fromkeys(c.text for c in candidates))
-        if len(texts) < 2:
-            return [Score(value=0.5) for _ in candidates]
-        play = self._full if self._tournament == "full" else self._knockout
-        scores = dict(zip(texts, await play(item, texts), strict=True))
-        return [scores[c.text] for c in candidates]
-
-    async def _full(self, item: Item, texts: Sequence[str]) -> list[Score]:
-        num, pairs = len(texts), both_orders(len(texts))
-        asked = await self._first_wins(item, texts, pairs)
-        found = {pair: p for pair, (p, _) in zip(pairs, asked, strict=True)}
-        tokens = [0] * num
-        for (i, _), (_, read) in zip(pairs, asked, strict=True):
-            tokens[i] += read
-        return [_standing(i, num, found, tokens[i]) for i in range(num)]
-
-    async def _knockout(self, item: Item, texts: Sequence[str]) -> list[Score]:
-        tokens = [0] * len(texts)
-
-        async def ask(pairs: Sequence[Pair]) -> list[float | None]:
-            rows = await self._first_wins(item, texts, pairs)
-            for (i, _), (_, read) in zip(pairs, rows, strict=True):
-                tokens[i] += read
-            return [p for p, _ in rows]
-
-        champion = await knockout(len(texts), ask, mean_of_both)
-        return [
-            Score(value=None if champion is None else float(i == champion), prompt_tokens=read)
-            for i, read in enumerate(tokens)
-        ]
-
-    async def _first_wins(
+    async def _asked(
         self, item: Item, texts: Sequence[str], pairs: Sequence[Pair]
     ) -> list[tuple[float | None, int]]:
         """P(A) where the first of each pair is A, and the tokens read for it."""
@@ -94,16 +62,15 @@ class Preferred:
     def _fill(self, context: str, a: str, b: str) -> str:
         return filled(self._template, context=context, a=a, b=b)
 
-
-def _standing(i: int, num: int, found: dict[Pair, float | None], tokens: int) -> Score:
-    first = [found[i, j] for j in range(num) if j != i]
-    second = [found[j, i] for j in range(num) if j != i]
-    known_first = [p for p in first if p is not None]
-    known_second = [1.0 - p for p in second if p is not None]
-    if len(known_first) < len(first) or len(known_second) < len(second):
-        return Score(value=None, prompt_tokens=tokens)
-    means = math.fsum(known_first) / len(first), math.fsum(known_second) / len(second)
-    return Score(value=sum(means) / 2.0, parts=means, prompt_tokens=tokens)
+    def _standing(self, i: int, num: int, found: Mapping[Pair, float | None], tokens: int) -> Score:
+        first = [found[i, j] for j in range(num) if j != i]
+        second = [found[j, i] for j in range(num) if j != i]
+        known_first = [p for p in first if p is not None]
+        known_second = [1.0 - p for p in second if p is not None]
+        if len(known_first) < len(first) or len(known_second) < len(second):
+            return Score(value=None, prompt_tokens=tokens)
+        means = math.fsum(known_first) / len(first), math.fsum(known_second) / len(second)
+        return Score(value=sum(means) / 2.0, parts=means, prompt_tokens=tokens)
 
 
 def share(logprob_a: float, logprob_b: float) -> float:

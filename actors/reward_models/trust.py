@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from actors.config import ModelConfig
-from actors.engines.base import RewardEngine
+from actors.engines.base import PairEngine, RewardEngine
 from actors.rendering import Renderer
 from actors.types import ConfigError, KnownPair, Message
 
@@ -40,7 +40,7 @@ class Check:
     got: str
 
 
-async def trusted(engine: RewardEngine, config: ModelConfig) -> None:
+async def trusted(engine: RewardEngine | PairEngine, config: ModelConfig) -> None:
     """Raises ConfigError at the first check that fails."""
     for check in await examine(engine, config):
         if not check.passed:
@@ -50,8 +50,12 @@ async def trusted(engine: RewardEngine, config: ModelConfig) -> None:
             )
 
 
-async def examine(engine: RewardEngine, config: ModelConfig) -> list[Check]:
-    """All checks, in order. Raises as `RewardEngine.rewards`."""
+async def examine(engine: RewardEngine | PairEngine, config: ModelConfig) -> list[Check]:
+    """All checks, in order. Raises as `RewardEngine.rewards` or `PairEngine.preferences`."""
+    if isinstance(engine, PairEngine):
+        from actors.reward_models import trust_pairs
+
+        return await trust_pairs.examine(engine, config)
     prompts = engine.prompts
     found = [
         *_rendering(prompts),
@@ -62,11 +66,15 @@ async def examine(engine: RewardEngine, config: ModelConfig) -> list[Check]:
             got=f"one score of {len(engine.parts)} parts" if engine.parts else "one score",
         ),
     ]
-    tolerance = NOISE.get(config.dtype, ROUGH_NOISE) if not config.gpus else ROUGH_NOISE
-    found += await _company(_Scorer(engine), tolerance)
+    found += await company(_Scorer(engine), TEXTS, noise(config))
     pair = engine.known_pair or _pair(PAIR)
     found.append(await _known_pair(engine, _pair(config.known_pair) if config.known_pair else pair))
     return found
+
+
+def noise(config: ModelConfig) -> float:
+    """See NOISE."""
+    return NOISE.get(config.dtype, ROUGH_NOISE) if not config.gpus else ROUGH_NOISE
 
 
 class _Scorer:
@@ -111,14 +119,19 @@ def _rendering(prompts: Renderer) -> list[Check]:
     ]
 
 
-async def _company(score: Callable[..., Awaitable[list[float]]], tolerance: float) -> list[Check]:
-    alone = [(await score(text))[0] for text in TEXTS]
+async def company(
+    score: Callable[..., Awaitable[list[float]]],
+    texts: Sequence[tuple[str, ...]],
+    tolerance: float,
+) -> list[Check]:
+    """Whether what is scored together moves a score. texts: three, the second much the longest."""
+    alone = [(await score(text))[0] for text in texts]
     spread = max(1.0, max(alone) - min(alone))
     runs: Sequence[tuple[str, Sequence[float], Sequence[float]]] = (
-        ("batch of one = batch of many", await score(*TEXTS), alone),
-        ("order in a batch", await score(*reversed(TEXTS)), alone[::-1]),
-        ("padding", await score(TEXTS[0], TEXTS[1]), alone[:2]),
-        ("a prompt twice", await score(TEXTS[0], TEXTS[0]), [alone[0]] * 2),
+        ("batch of one = batch of many", await score(*texts), alone),
+        ("order in a batch", await score(*reversed(texts)), alone[::-1]),
+        ("padding", await score(texts[0], texts[1]), alone[:2]),
+        ("a prompt twice", await score(texts[0], texts[0]), [alone[0]] * 2),
     )
     checks = []
     for name, got, wanted in runs:

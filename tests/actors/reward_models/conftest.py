@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from actors.config import ModelConfig
+from actors.engines import build
 from actors.engines.reward import HFRewardEngine
 from actors.rendering import Renderer
-from tests.actors.reward_models import tiny
+from tests.actors.reward_models import tiny, tiny_pairrm
 
 NAMES = ("kind", "short", "verbosity")
 PATTERN = [2, 198, 1, 520, 9531, 198]
@@ -65,3 +66,14 @@ def hosted() -> Callable[[Path], HFRewardEngine]:
         return engines[directory]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tiny.Tensors]:
+    folder = tmp_path_factory.mktemp("pairrm")
+    return folder, tiny_pairrm.save(folder)
+
+
+@pytest.fixture(scope="session")
+def comparing(paired: tuple[Path, tiny.Tensors]) -> Any:
+    return build(ModelConfig(engine="pairrm", path=str(paired[0])))
