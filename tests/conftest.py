@@ -33,7 +33,19 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def vllm() -> Iterator[Running]:
+def ray() -> Iterator[str]:
+    """Ray in this process, for all fleets of the suite, since each start of one takes seconds; its
+    address, for drivers in processes of their own.
+    """
+    from cluster.rays import ray, session
+
+    # More CPUs than there are: what had to wait for one would wait for the whole suite.
+    with session(ClusterConfig(cpus=16)):
+        yield ray.get_runtime_context().gcs_address
+
+
+@pytest.fixture(scope="session")
+def vllm(ray: str) -> Iterator[Running]:
     """SmolLM2 on vLLM in a Ray actor, under the name `small`."""
     with asyncio.Runner() as loop:
         stack = contextlib.AsyncExitStack()

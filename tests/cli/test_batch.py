@@ -16,13 +16,13 @@ PAIRS = [
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
+def scored(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("batch")
     table = pa.Table.from_pylist([{**row, "rank": i, "note": None} for i, row in enumerate(PAIRS)])
     pq.write_table(
         table.cast(table.schema.set(5, pa.field("note", pa.int16()))), folder / "pairs.parquet"
     )
-    return folder, tools.finished(
+    return folder, tools.called(
         folder, "reward", "pairs.parquet", *FAKE, "--output", "out", "shard_size=8"
     )
 
@@ -63,7 +63,7 @@ def test_the_same_command_again_asks_nothing_and_writes_the_same(
 ) -> None:
     folder, _ = scored
     first = (folder / "out" / "scored.parquet").read_bytes()
-    ended = tools.finished(
+    ended = tools.called(
         folder, "reward", "pairs.parquet", *FAKE, "--output", "out", "shard_size=8"
     )
     assert ended.returncode == 0
@@ -72,16 +72,14 @@ def test_the_same_command_again_asks_nothing_and_writes_the_same(
 
 
 def test_lists_of_replies_are_ordered_and_text_formats_keep_their_form(
-    tmp_path: Path, tools: Any
+    ray: str, tmp_path: Path, tools: Any
 ) -> None:
     rows = [
         {"id": 7, "prompt": "Why?", "candidates": ["a", "b b", "c"]},
         {"id": 9, "prompt": "So?", "candidates": ["d"]},
     ]
     (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    ended = tools.finished(
-        tmp_path, "rank", "many.jsonl", *FAKE, "--by", "reward", "--output", "out"
-    )
+    ended = tools.called(tmp_path, "rank", "many.jsonl", *FAKE, "--by", "reward", "--output", "out")
     assert (ended.returncode, ended.stderr) == (0, "")
     first, second = map(json.loads, (tmp_path / "out" / "scored.jsonl").read_text().splitlines())
     assert {key: first[key] for key in rows[0]} == rows[0]
@@ -106,6 +104,6 @@ def test_what_cannot_be_scored_is_refused_before_anything_starts(
             "models.model: ",
         ),
     ):
-        ended = tools.finished(tmp_path, *arguments)
+        ended = tools.called(tmp_path, *arguments)
         assert ended.returncode == 2, ended.stderr
         assert problem in ended.stderr

@@ -51,13 +51,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ranked(folder: Path, tools: Any) -> Any:
-    return tools.finished(folder, "run", "ranked.yaml")
+def ranked(ray: str, folder: Path, tools: Any) -> Any:
+    return tools.called(folder, "run", "ranked.yaml")
 
 
 @pytest.fixture(scope="module")
-def talked(folder: Path, tools: Any) -> Any:
-    return tools.finished(folder, "run", "chat.yaml")
+def talked(ray: str, folder: Path, tools: Any) -> Any:
+    return tools.called(folder, "run", "chat.yaml")
 
 
 def summary(run: Path) -> dict[str, Any]:

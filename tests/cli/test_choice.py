@@ -21,10 +21,10 @@ cluster: {cpus: 2}
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
+def done(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("choice")
     (folder / "choose.yaml").write_text(CONFIG)
-    return folder, tools.finished(folder, "run", "choose.yaml")
+    return folder, tools.called(folder, "run", "choose.yaml")
 
 
 def values(run: Path) -> dict[tuple[str, str], float]:
@@ -57,7 +57,7 @@ def test_replicas_and_another_discriminator_process_change_nothing(
         "models={small: {engine: fake, cpus: 0.25, replicas: 2}, judge: {engine: fake, cpus: 0.25}}"
     )
     changes = (models, "roles.discriminator=judge", "cluster.runners=1")
-    ended: subprocess.CompletedProcess[str] = tools.finished(
+    ended: subprocess.CompletedProcess[str] = tools.called(
         folder, "run", "choose.yaml", *changes, "--output", "two"
     )
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -74,12 +74,12 @@ def test_another_game_needs_no_model(done: tuple[Path, Any], tools: Any) -> None
     """Held at their anchors, generator and discriminator choose what SC and D choose."""
     folder, _ = done
     held = ("pipeline.game.lambda_generator=1000000", "pipeline.game.lambda_discriminator=1000000")
-    ended = tools.finished(folder, "score", "runs/choose", *held, "--output", "held")
+    ended = tools.called(folder, "score", "runs/choose", *held, "--output", "held")
     assert (ended.returncode, ended.stderr) == (0, "")
     found = values(folder / "held")
     assert found["equilibrium:G", "acc"] == found["SC", "acc"]
     assert found["equilibrium:D", "acc"] == found["D", "acc"]
     assert found["equilibrium", "unsettled"] == 0.0
-    refused = tools.finished(folder, "score", "runs/choose", "pipeline.labels=[yes,no]")
+    refused = tools.called(folder, "score", "runs/choose", "pipeline.labels=[yes,no]")
     assert refused.returncode == 2
     assert "would need new draws or scores" in refused.stderr

@@ -118,9 +118,9 @@ def kill(interrupt: Ending, folder: Path, tools: Any) -> Ending:
 
 
 @pytest.fixture(scope="module")
-def rest(kill: Ending, folder: Path, tools: Any) -> Any:
-    """The same command once more, undisturbed."""
-    return tools.finished(folder, "run", "sums.yaml", *SLOW)
+def rest(ray: str, kill: Ending, folder: Path, tools: Any) -> Any:
+    """The same command once more, undisturbed, with many items at a time."""
+    return tools.called(folder, "run", "sums.yaml", SLOW[0])
 
 
 @pytest.mark.parametrize("name", ["term", "interrupt"])
@@ -193,10 +193,10 @@ def test_a_continued_run_draws_what_an_undisturbed_one_draws(
 
 
 def test_a_replica_that_dies_is_replaced_and_changes_nothing(
-    inputs: Path, base: tuple[Path, Any], tools: Any
+    ray: str, inputs: Path, base: tuple[Path, Any], tools: Any
 ) -> None:
     faults = "models.small.fake.faults.die_after=6"
-    done = tools.finished(inputs, "run", "sums.yaml", faults)
+    done = tools.called(inputs, "run", "sums.yaml", faults)
     assert done.returncode == 0, done.stderr
     run = inputs / "runs" / "sums"
     (timing,) = tools.read_json(run / "run.json")["about"]["timing"]
@@ -205,10 +205,10 @@ def test_a_replica_that_dies_is_replaced_and_changes_nothing(
 
 
 def test_what_a_replica_said_since_it_went_wrong_is_asked_again(
-    inputs: Path, base: tuple[Path, Any], tools: Any
+    ray: str, inputs: Path, base: tuple[Path, Any], tools: Any
 ) -> None:
     faults = "models.small.fake.faults.drift_after=6"
-    done = tools.finished(inputs, "run", "sums.yaml", faults, "--output", "drifted")
+    done = tools.called(inputs, "run", "sums.yaml", faults, "--output", "drifted")
     assert done.returncode == 0, done.stderr
     assert "nats off those of its pool" in done.stderr
     assert "items of shard 000001" in done.stderr
@@ -216,14 +216,14 @@ def test_what_a_replica_said_since_it_went_wrong_is_asked_again(
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
+def long(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
     """A run in which one prompt of 24 is longer than the context."""
     folder = tools.write_inputs(tmp_path_factory.mktemp("long"))
     path = folder / "rows.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[5]["question"] += " word" * 60
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder, tools.finished(folder, "run", "sums.yaml", "models.small.fake.context=40")
+    return folder, tools.called(folder, "run", "sums.yaml", "models.small.fake.context=40")
 
 
 def test_a_prompt_longer_than_the_context_is_recorded_and_the_run_goes_on(
@@ -248,4 +248,4 @@ def test_max_failed_allows_a_count_or_a_share(
     long: tuple[Path, Any], tools: Any, max_failed: str, code: int
 ) -> None:
     change = ("models.small.fake.context=40", f"max_failed={max_failed}")
-    assert tools.finished(long[0], "run", "sums.yaml", *change).returncode == code
+    assert tools.called(long[0], "run", "sums.yaml", *change).returncode == code

@@ -45,10 +45,10 @@ cluster: {cpus: 2}
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
+def done(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("judged")
     (folder / "judged.yaml").write_text(CONFIG)
-    return folder / "runs" / "judged", tools.finished(folder, "run", "judged.yaml")
+    return folder / "runs" / "judged", tools.called(folder, "run", "judged.yaml")
 
 
 def test_a_judged_run_shows_its_judges_beside_its_methods(

@@ -47,31 +47,33 @@ def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> dict[str, Any]:
+def watched(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> dict[str, Any]:
     """One slow run: looked at, stopped, looked at; what each said."""
     folder = tools.write_inputs(tmp_path_factory.mktemp("watched"))
     run = folder / "runs" / "sums"
     said: dict[str, Any] = {"run": run}
-    with ended(tools.started(folder, "run", "sums.yaml", *SLOW)) as driver:
+    there = f"cluster.address={ray}"
+    with ended(tools.started(folder, "run", "sums.yaml", *SLOW, there)) as driver:
         until(driver, lambda: bool(shards(run)))
-        said["status"] = tools.finished(folder, "status", run)
-        said["json"] = tools.finished(folder, "status", run, "--json")
-        said["stop"] = tools.finished(folder, "stop", run)
+        said["status"] = tools.called(folder, "status", run)
+        said["json"] = tools.called(folder, "status", run, "--json")
+        said["stop"] = tools.called(folder, "stop", run)
         driver.communicate(timeout=PATIENCE)
     said["drained"] = (driver.returncode, shards(run), len(tools.by_item(run)))
-    said["after"] = tools.finished(folder, "status", run)
-    said["again"] = tools.finished(folder, "stop", run)
+    said["after"] = tools.called(folder, "status", run)
+    said["again"] = tools.called(folder, "stop", run)
     return said
 
 
 @pytest.fixture(scope="module")
-def dropped(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> dict[str, Any]:
+def dropped(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> dict[str, Any]:
     """A run that is one open shard from its start to its end, stopped at once."""
     folder = tools.write_inputs(tmp_path_factory.mktemp("dropped"))
     run = folder / "runs" / "sums"
-    with ended(tools.started(folder, "run", "sums.yaml", "shard_size=24", *SLOW)) as driver:
+    changes = (*SLOW, "shard_size=24", f"cluster.address={ray}")
+    with ended(tools.started(folder, "run", "sums.yaml", *changes)) as driver:
         until(driver, lambda: (run / "status.json").exists())
-        stop = tools.finished(folder, "stop", run, "--now")
+        stop = tools.called(folder, "stop", run, "--now")
         driver.communicate(timeout=PATIENCE)
     return {"stop": stop, "code": driver.returncode, "committed": shards(run)}
 
@@ -108,7 +110,7 @@ def test_stop_now_drops_what_is_open(dropped: dict[str, Any]) -> None:
 
 
 def test_status_of_a_finished_run_shows_its_headline(base: tuple[Path, Any], tools: Any) -> None:
-    done = tools.finished(base[0], "status", "runs/sums")
+    done = tools.called(base[0], "status", "runs/sums")
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["state", "finished"] in lines
@@ -117,7 +119,7 @@ def test_status_of_a_finished_run_shows_its_headline(base: tuple[Path, Any], too
 
 @pytest.mark.parametrize("command", ["status", "stop"])
 def test_a_folder_that_is_no_run_is_refused(command: str, tmp_path: Path, tools: Any) -> None:
-    done = tools.finished(tmp_path, command, tmp_path)
+    done = tools.called(tmp_path, command, tmp_path)
     assert done.returncode == 2
     assert "without run.json" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -125,7 +127,7 @@ def test_a_folder_that_is_no_run_is_refused(command: str, tmp_path: Path, tools:
 
 def test_submitting_where_no_head_is_takes_one_line(inputs: Path, tools: Any) -> None:
     address = f"http://127.0.0.1:{free_ports(1)[0]}"
-    done = tools.finished(inputs, "run", "sums.yaml", "--submit", address)
+    done = tools.called(inputs, "run", "sums.yaml", "--submit", address)
     assert done.returncode == 4
     assert done.stderr.startswith(f"lilliput: no Ray dashboard at {address}: ")
     assert done.stderr.count("\n") == 1

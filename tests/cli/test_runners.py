@@ -22,9 +22,9 @@ def shards(run: Path) -> dict[str, bytes]:
 
 
 def test_runners_draw_what_the_driver_draws(
-    base: tuple[Path, Any], inputs: Path, tools: Any
+    ray: str, base: tuple[Path, Any], inputs: Path, tools: Any
 ) -> None:
-    done = tools.finished(inputs, "run", "sums.yaml", *RUNNERS)
+    done = tools.called(inputs, "run", "sums.yaml", *RUNNERS)
     assert done.returncode == 0, done.stderr
     alone, run = base[0] / "runs/sums", inputs / "runs/sums"
     assert tools.drawn(run) == tools.drawn(alone)
@@ -45,10 +45,10 @@ def test_runners_draw_what_the_driver_draws(
 
 
 def test_a_killed_runner_costs_nothing_but_time(
-    base: tuple[Path, Any], inputs: Path, tools: Any
+    ray: str, base: tuple[Path, Any], inputs: Path, tools: Any
 ) -> None:
-    run = inputs / "runs" / "sums"
-    with tools.started(inputs, "run", "sums.yaml", *RUNNERS, *SLOW) as driver:
+    run, there = inputs / "runs" / "sums", f"cluster.address={ray}"
+    with tools.started(inputs, "run", "sums.yaml", *RUNNERS, *SLOW, there) as driver:
         until(driver, lambda: bool(shards(run)))
         states = tools.read_json(run / "status.json")["replicas"]
         kinds = [(state["model"], state["number"]) for state in states]
@@ -69,7 +69,7 @@ def test_a_killed_runner_costs_nothing_but_time(
 
 
 def test_stopped_with_runners_and_continued_without(
-    base: tuple[Path, Any], inputs: Path, tools: Any
+    ray: str, base: tuple[Path, Any], inputs: Path, tools: Any
 ) -> None:
     run = inputs / "runs" / "sums"
     with tools.started(inputs, "run", "sums.yaml", *RUNNERS, *SLOW) as driver:
@@ -79,24 +79,28 @@ def test_stopped_with_runners_and_continued_without(
     assert driver.returncode == 130, stderr
     before = shards(run)
     assert 0 < len(tools.by_item(run)) == 2 * len(before) < 24
-    assert tools.finished(inputs, "run", "sums.yaml", *SLOW).returncode == 0
+    assert tools.called(inputs, "run", "sums.yaml", *SLOW).returncode == 0
     assert tools.drawn(run) == tools.drawn(base[0] / "runs/sums")
     assert before.items() <= shards(run).items()
 
 
-def test_an_item_that_ends_replicas_is_found_out_inside_a_runner(inputs: Path, tools: Any) -> None:
+def test_an_item_that_ends_replicas_is_found_out_inside_a_runner(
+    ray: str, inputs: Path, tools: Any
+) -> None:
     rows = inputs / "rows.jsonl"
     rows.write_text(rows.read_text().replace("3 + 2?", "3 + 2 cyanide ?"))
-    poison = ("models.small.fake.faults.poison=cyanide", "models.small.max_restarts=9")
-    done = tools.finished(inputs, "run", "sums.yaml", *RUNNERS, *poison)
+    # Few items at a time, so that a replica answers others between two deaths.
+    few = ("models.small.in_flight=5", "models.small.max_restarts=9")
+    poison = ("models.small.fake.faults.poison=cyanide", *few)
+    done = tools.called(inputs, "run", "sums.yaml", *RUNNERS, *poison)
     assert done.returncode == 3, done.stderr
     outcomes = [record.outcome for record in tools.by_item(inputs / "runs/sums").values()]
     assert sorted(outcomes) == ["error"] + ["ok"] * 23
 
 
-def test_several_runs_share_the_runners(inputs: Path, tools: Any) -> None:
+def test_several_runs_share_the_runners(ray: str, inputs: Path, tools: Any) -> None:
     both = "pipeline=[{name: rank, n: 2}, {name: rank, n: 3}]"
-    done = tools.finished(inputs, "run", "sums.yaml", *RUNNERS, both, "--json")
+    done = tools.called(inputs, "run", "sums.yaml", *RUNNERS, both, "--json")
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines() if '"result"' in line]
     assert len(results) == 2
@@ -113,7 +117,7 @@ def test_several_runs_share_the_runners(inputs: Path, tools: Any) -> None:
 def test_runners_without_replicas_are_refused_before_anything_starts(
     changes: tuple[str, ...], said: str, inputs: Path, tools: Any
 ) -> None:
-    done = tools.finished(inputs, "run", "sums.yaml", *changes)
+    done = tools.called(inputs, "run", "sums.yaml", *changes)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -17,16 +17,16 @@ def run(base: Base) -> Path:
 
 
 @pytest.fixture(scope="module")
-def again(base: Base, tools: Any) -> Any:
+def again(ray: str, base: Base, tools: Any) -> Any:
     """The same run anew beside the first, on two replicas."""
-    return tools.finished(base[0], "run", "sums.yaml", "--fresh", "models.small.replicas=2")
+    return tools.called(base[0], "run", "sums.yaml", "--fresh", "models.small.replicas=2")
 
 
 @pytest.fixture(scope="module")
 def worse(run: Path, tools: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run graded by a rule under which nothing is right."""
     path = tmp_path_factory.mktemp("worse") / "boxed"
-    done = tools.finished(run, "score", run, "task.extract=boxed", "--output", path)
+    done = tools.called(run, "score", run, "task.extract=boxed", "--output", path)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -36,7 +36,7 @@ def values(run: Path) -> dict[tuple[str, int], float]:
     return {(row["method"], row["k"]): row["value"] for row in rows}
 
 
-def test_several_tasks_share_one_warm_fleet(inputs: Path, base: Base, tools: Any) -> None:
+def test_several_tasks_share_one_warm_fleet(ray: str, inputs: Path, base: Base, tools: Any) -> None:
     text = (inputs / "sums.yaml").read_text()
     head, tail = text.split("task:\n")
     lines, rest = tail.split("pipeline:")
@@ -44,7 +44,7 @@ def test_several_tasks_share_one_warm_fleet(inputs: Path, base: Base, tools: Any
     arithmetic = "  - {name: arithmetic, num_items: 4}\n"
     sums = f"  -\n{task}\n"
     (inputs / "both.yaml").write_text(f"{head}task:\n{sums}{arithmetic}pipeline:{rest}")
-    done = tools.finished(inputs, "run", "both.yaml")
+    done = tools.called(inputs, "run", "both.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     starts = [line for line in done.stdout.splitlines() if line.startswith("starting")]
     assert starts == ["starting small x1"]
@@ -89,7 +89,7 @@ def test_the_same_command_again_adds_nothing_and_starts_nothing(
     base: Base, run: Path, tools: Any
 ) -> None:
     before = tools.contents(run / "records")
-    done = tools.finished(base[0], "run", "sums.yaml")
+    done = tools.called(base[0], "run", "sums.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert "starting" not in done.stdout
     assert tools.contents(run / "records") == before
@@ -105,7 +105,7 @@ def test_fresh_begins_beside_the_earlier_run_and_draws_the_same(
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(inputs: Path, tools: Any) -> None:
     before = tools.contents(inputs)
-    done = tools.finished(inputs, "run", "sums.yaml", "--dry-run")
+    done = tools.called(inputs, "run", "sums.yaml", "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
     assert "24 greedy and 96 draws of at most 32 tokens" in done.stdout
     assert "1 replica(s) on fake: 0.5 CPUs" in done.stdout
@@ -116,7 +116,7 @@ def test_scoring_without_a_change_gives_the_same_summary(
     run: Path, tmp_path: Path, tools: Any
 ) -> None:
     before = tools.contents(run)
-    done = tools.finished(tmp_path, "score", run, "--output", "same")
+    done = tools.called(tmp_path, "score", run, "--output", "same")
     assert (done.returncode, done.stderr) == (0, "")
     assert tools.read_json(tmp_path / "same/summary.json") == tools.read_json(run / "summary.json")
     assert tools.by_item(tmp_path / "same") == tools.by_item(run)
@@ -128,7 +128,7 @@ def test_scoring_with_new_rankers_gives_new_rows_from_the_same_draws(
 ) -> None:
     before = tools.contents(run)
     change = "pipeline.rankers=[majority, oracle]"
-    done = tools.finished(tmp_path, "score", run, change, "--output", "ranked")
+    done = tools.called(tmp_path, "score", run, change, "--output", "ranked")
     assert done.returncode == 0, done.stderr
     found, old = values(tmp_path / "ranked"), values(run)
     assert {method for method, _ in found} == {"greedy", "majority", "oracle"}
@@ -146,7 +146,7 @@ def test_scoring_with_new_rankers_gives_new_rows_from_the_same_draws(
 def test_scoring_stands_beside_the_original_unless_told_otherwise(
     run: Path, tmp_path: Path, tools: Any
 ) -> None:
-    done = tools.finished(tmp_path, "score", run, "pipeline.ks=[2]")
+    done = tools.called(tmp_path, "score", run, "pipeline.ks=[2]")
     assert done.returncode == 0, done.stderr
     assert values(run.with_name("sums-rescored")).keys() == {
         ("greedy", 0),
@@ -156,19 +156,19 @@ def test_scoring_stands_beside_the_original_unless_told_otherwise(
 
 
 def test_a_replay_of_a_run_gives_its_numbers_with_no_model(
-    run: Path, inputs: Path, tools: Any
+    ray: str, run: Path, inputs: Path, tools: Any
 ) -> None:
     yaml = (inputs / "sums.yaml").read_text()
     models = f"models: {{old: {{engine: replay, cpus: 0.5, path: {run}}}}}\n"
     head, _, tail = yaml.partition("models:")
     (inputs / "sums.yaml").write_text(head + models + "roles:" + tail.partition("roles:")[2])
-    done = tools.finished(inputs, "run", "sums.yaml", "roles.generator=old", "name=replayed")
+    done = tools.called(inputs, "run", "sums.yaml", "roles.generator=old", "name=replayed")
     assert (done.returncode, done.stderr) == (0, "")
     assert values(inputs / "runs/replayed") == values(run)
 
 
 def test_a_run_compared_with_its_equal_is_no_worse(run: Path, again: Any, tools: Any) -> None:
-    done = tools.finished(run.parent, "compare", "sums", "sums-2")
+    done = tools.called(run.parent, "compare", "sums", "sums-2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "24 items answered in both" in done.stdout
     assert "worse" not in done.stdout
@@ -177,17 +177,17 @@ def test_a_run_compared_with_its_equal_is_no_worse(run: Path, again: Any, tools:
 def test_compare_fails_exactly_when_the_second_run_is_worse(
     run: Path, worse: Path, tools: Any
 ) -> None:
-    lost = tools.finished(run, "compare", run, worse)
+    lost = tools.called(run, "compare", run, worse)
     assert (lost.returncode, lost.stderr) == (1, "")
     assert "worse" in lost.stdout
-    won = tools.finished(run, "compare", worse, run)
+    won = tools.called(run, "compare", worse, run)
     assert won.returncode == 0
     assert "better" in won.stdout
 
 
 def test_report_writes_the_page_again(worse: Path, tools: Any) -> None:
     (worse / "report.html").unlink()
-    done = tools.finished(worse.parent, "report", "boxed")
+    done = tools.called(worse.parent, "report", "boxed")
     assert (done.returncode, done.stdout.strip()) == (0, "boxed/report.html")
     assert "<html" in (worse / "report.html").read_text()
 
@@ -197,20 +197,20 @@ def test_export_writes_one_row_per_item_and_never_over_a_file(
     run: Path, tmp_path: Path, tools: Any, to: str
 ) -> None:
     path = tmp_path / f"all.{to}"
-    done = tools.finished(tmp_path, "export", run, "--to", to, "--output", path)
+    done = tools.called(tmp_path, "export", run, "--to", to, "--output", path)
     assert (done.returncode, done.stdout.strip()) == (0, str(path))
     lines = path.read_text().splitlines() if to == "jsonl" else []
     rows = [json.loads(line) for line in lines] or pq.read_table(path).to_pylist()
     texts = {row["item_id"]: [c["text"] for c in row["candidates"]] for row in rows}
     kept = tools.by_item(run)
     assert texts == {name: [c.text for c in record.candidates] for name, record in kept.items()}
-    over = tools.finished(tmp_path, "export", run, "--to", to, "--output", path)
+    over = tools.called(tmp_path, "export", run, "--to", to, "--output", path)
     assert over.returncode == 2
     assert "exists" in over.stderr
 
 
 def test_show_prints_one_prompt(inputs: Path, tools: Any) -> None:
-    done = tools.finished(inputs, "show", "sums.yaml", "--item", "3")
+    done = tools.called(inputs, "show", "sums.yaml", "--item", "3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1:] == ["reference: 5", "[user] What is 3 + 2?"]
 
@@ -228,7 +228,7 @@ def test_show_prints_one_prompt(inputs: Path, tools: Any) -> None:
     ],
 )
 def test_ls_says_one_line_of_each_name(tmp_path: Path, tools: Any, what: str, name: str) -> None:
-    done = tools.finished(tmp_path, "ls", what)
+    done = tools.called(tmp_path, "ls", what)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{name} ")]
     assert len(line.split()) > 2, "a name needs its sentence"
@@ -248,6 +248,6 @@ def test_replicas_of_several_devices_reserve_them_together(
     done = tools.finished(inputs, "run", "sums.yaml", *devices, "models.small.replicas=2")
     assert (done.returncode, done.stderr) == (0, "")
     assert tools.drawn(inputs / "runs" / "sums") == tools.drawn(base[0] / "runs" / "sums")
-    refused = tools.finished(inputs, "run", "sums.yaml", *devices, "models.small.replicas=3")
+    refused = tools.called(inputs, "run", "sums.yaml", *devices, "models.small.replicas=3")
     assert refused.returncode == 2
     assert "replica 3 of 3 wants 0.5 CPU, 2 GPU on one node" in refused.stderr
