@@ -91,9 +91,11 @@ def run(
         )
     from pipelines.config import load_all
     from pipelines.job import prepare
-    from pipelines.start import Options, run_jobs
 
     jobs = [prepare(each) for each in load_all(config, overrides or ())]
+    # It brings scipy.stats and plotly, which nobody whose config is refused should wait for.
+    from pipelines.start import Options, run_jobs
+
     again = ["run", config, *(overrides or ())]
     options = Options(output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
     raise typer.Exit(run_jobs(jobs, again, options))
