@@ -32,9 +32,11 @@ def test_a_run_that_loses_two_replicas_and_two_drivers_keeps_every_byte(
     assert len(tools.drawn(folder / "disturbed")) == NUM_ITEMS
 
 
-def test_a_drill_whose_config_is_wrong_says_what_the_run_said(inputs: Path, tools: Any) -> None:
+def test_a_drill_whose_config_is_wrong_says_what_the_run_said(
+    ray: str, inputs: Path, tools: Any
+) -> None:
     (inputs / "rows.jsonl").unlink()
-    done = tools.finished(inputs, "drill", "sums.yaml", "--output", "here")
+    done = tools.called(inputs, "drill", "sums.yaml", "--output", "here")
     assert done.returncode == 2
     assert "the undisturbed run ended with exit code 2: " in done.stderr
     assert "rows.jsonl" in done.stderr

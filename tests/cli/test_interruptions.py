@@ -143,10 +143,13 @@ def test_no_process_outlives_its_driver(name: str, request: pytest.FixtureReques
     assert request.getfixturevalue(name).orphans == []
 
 
-def test_the_second_ctrl_c_leaves_at_once_and_the_first_says_so(inputs: Path, tools: Any) -> None:
+def test_the_second_ctrl_c_leaves_at_once_and_the_first_says_so(
+    ray: str, inputs: Path, tools: Any
+) -> None:
     run = inputs / "runs" / "sums"
     changes = ("models.small.fake.latency=3600", "models.small.stall_timeout=7200")
-    process = tools.started(inputs, "run", "sums.yaml", *changes)
+    there = f"cluster.address={ray}"
+    process = tools.started(inputs, "run", "sums.yaml", *changes, there)
     tools.until(process, lambda: (run / "status.json").exists())
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
@@ -159,19 +162,19 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_first_says_so(inputs: Path, to
     assert shards(run) == set()
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.0])
-def test_a_term_while_the_fleet_starts_is_an_interruption_too(
-    inputs: Path, tools: Any, seconds: float
-) -> None:
-    process = tools.started(inputs, "run", "sums.yaml")
-    assert process.stdout is not None
-    assert any(line.startswith("starting ") for line in process.stdout)
-    # Ray is starting now, for some seconds, and has a handler of its own for a while.
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=seconds)
-    process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=tools.PATIENCE)
-    assert (process.returncode, len(stderr.splitlines())) == (130, 1), stderr
+def test_a_term_while_the_fleet_starts_is_an_interruption_too(inputs: Path, tools: Any) -> None:
+    command = ("run", "sums.yaml", "--output")
+    processes = [tools.started(inputs, *command, f"run-{number}") for number in range(3)]
+    for seconds, process in zip((0.0, 1.0, 1.0), processes, strict=True):
+        assert process.stdout is not None
+        assert any(line.startswith("starting ") for line in process.stdout)
+        # Ray is starting now, for some seconds, and has a handler of its own for a while.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds)
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        _, stderr = process.communicate(timeout=tools.PATIENCE)
+        assert (process.returncode, len(stderr.splitlines())) == (130, 1), stderr
 
 
 def test_what_is_committed_stays_through_every_end(

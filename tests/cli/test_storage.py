@@ -45,7 +45,7 @@ def flip_a_byte(part: Path) -> bytes:
 
 
 def test_a_run_goes_on_after_its_directory_was_gone_and_a_part_of_it_was_damaged(
-    base: tuple[Path, Any], inputs: Path, tools: Any
+    ray: str, base: tuple[Path, Any], inputs: Path, tools: Any
 ) -> None:
     run, away = inputs / "runs" / "sums", inputs / "away"
     driver = tools.started(inputs, "run", "sums.yaml", *SLOW)
@@ -61,10 +61,10 @@ def test_a_run_goes_on_after_its_directory_was_gone_and_a_part_of_it_was_damaged
     away.rename(run)
     part = min(run.glob("records/part-*.arrow"))
     damaged, shard = flip_a_byte(part), part.name.removeprefix("part-").removesuffix(".arrow")
-    report = tools.finished(inputs, "report", run)
+    report = tools.called(inputs, "report", run)
     assert (report.returncode, report.stderr.count("\n")) == (2, 1)
     assert f"wanted shard {shard} whole" in report.stderr
-    again = tools.finished(inputs, "run", "sums.yaml", *SLOW)
+    again = tools.called(inputs, "run", "sums.yaml", SLOW[0])
     assert again.returncode == 0, again.stderr
     line = f"shard {shard} was damaged (content that doesn't match its hash): kept as records/"
     assert again.stdout.splitlines()[1].startswith(line)
@@ -73,14 +73,14 @@ def test_a_run_goes_on_after_its_directory_was_gone_and_a_part_of_it_was_damaged
 
 
 def test_a_run_in_an_object_store_survives_its_driver_and_lets_no_second_one_in(
-    base: tuple[Path, Any], inputs: Path, tools: Any, s3: S3
+    ray: str, base: tuple[Path, Any], inputs: Path, tools: Any, s3: S3
 ) -> None:
     command = ("run", "sums.yaml", *SLOW, "--output", URL)
     driver = tools.started(inputs, *command)
     assert s3.wait_for("PUT", "/records/part-", 2, tools.PATIENCE)
     # It does no more work while it is looked at, but it is alive.
     driver.send_signal(signal.SIGSTOP)
-    second = tools.finished(inputs, *command)
+    second = tools.called(inputs, *command)
     assert second.returncode == 2
     assert f"got it in use by process {driver.pid} on" in second.stderr
     kill(driver, tools.PATIENCE)
@@ -92,7 +92,7 @@ def test_a_run_in_an_object_store_survives_its_driver_and_lets_no_second_one_in(
     stale = {**holder, "machine": "elsewhere", "beat": time.time() - 61}
     directory.put("lease.json", json.dumps(stale).encode())
 
-    done = tools.finished(inputs, "run", "sums.yaml", *SLOW, f"output=s3://{BUCKET}/runs")
+    done = tools.called(inputs, "run", "sums.yaml", SLOW[0], f"output=s3://{BUCKET}/runs")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == f"run directory: {URL}"
     assert f"report:  {URL}/report.html" in done.stdout
@@ -106,7 +106,7 @@ def test_a_run_in_an_object_store_survives_its_driver_and_lets_no_second_one_in(
 
 
 def test_data_in_an_object_store_are_fetched_once_and_scored(
-    tmp_path: Path, tools: Any, s3: S3, monkeypatch: pytest.MonkeyPatch
+    ray: str, tmp_path: Path, tools: Any, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rows = [{"prompt": f"What is {i}?", "response": f"It is {i}."} for i in range(3)]
@@ -114,13 +114,13 @@ def test_data_in_an_object_store_are_fetched_once_and_scored(
     open_directory(f"s3://{BUCKET}/sets/a").put("rows.jsonl", content)
     url = f"s3://{BUCKET}/sets/a/rows.jsonl"
     fake = ("--model", "none", "--engine", "fake", "cluster.cpus=1", "--output", "out")
-    ended = tools.finished(tmp_path, "reward", url, *fake)
+    ended = tools.called(tmp_path, "reward", url, *fake)
     assert (ended.returncode, ended.stderr) == (0, "")
     scored = (tmp_path / "out" / "scored.jsonl").read_text().splitlines()
     assert [json.loads(line)["response"] for line in scored] == [row["response"] for row in rows]
     (copy,) = (tmp_path / "cache" / "lilliput" / "data").rglob("rows.jsonl")
     assert copy.read_bytes() == content
-    absent = tools.finished(tmp_path, "reward", url.replace("rows", "none"), *fake)
+    absent = tools.called(tmp_path, "reward", url.replace("rows", "none"), *fake)
     assert absent.returncode == 2
     assert absent.stderr.startswith(f"lilliput: wanted to read {url.replace('rows', 'none')}, got")
 
@@ -141,12 +141,12 @@ def test_reading_commands_take_a_url(base: tuple[Path, Any], tools: Any, s3: S3)
     ]
     said = {}
     for command in commands:
-        done = tools.finished(folder, *command)
+        done = tools.called(folder, *command)
         assert (done.returncode, done.stderr) == (0, ""), command
         said[command[0]] = done.stdout
     assert said["report"] == f"{URL}/report.html\n"
     assert out.read_text().count("\n") == tools.NUM_ITEMS
     assert said["score"].splitlines()[0] == f"run directory: {URL}-rescored"
-    missing = tools.finished(folder, "report", f"{URL}-3")
+    missing = tools.called(folder, "report", f"{URL}-3")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert f"wanted a run directory, got {URL}-3 without run.json" in missing.stderr

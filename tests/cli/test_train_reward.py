@@ -19,12 +19,12 @@ def row(i):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, tools):
+def trained(ray, tmp_path_factory, tools):
     folder = tmp_path_factory.mktemp("head")
     rows = "".join(json.dumps(row(i)) + "\n" for i in range(60))
     (folder / "polite.jsonl").write_text(rows)
     base = ("--base", "bundled:smollm2-135m-instruct", "models.model.cpus=1", "cluster.cpus=1")
-    ended = tools.finished(
+    ended = tools.called(
         folder, "train-reward", "polite.jsonl", *base, "--output", "out", "--steps", "50"
     )
     return folder, ended
@@ -68,7 +68,7 @@ def test_the_directory_is_a_reward_model_like_any_other(trained):
 
 def test_a_second_model_in_the_same_place_is_refused(trained, tools):
     base = ("--base", "bundled:smollm2-135m-instruct")
-    ended = tools.finished(trained[0], "train-reward", "polite.jsonl", *base, "--output", "out")
+    ended = tools.called(trained[0], "train-reward", "polite.jsonl", *base, "--output", "out")
     assert ended.returncode == 2
     assert "out/model exists: give another --output" in ended.stderr
 
