@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.study_tables import forecasts, study
 from results.arms import ArmRow, ScoreMean
 from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
@@ -33,6 +34,10 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
     Metrics behind the headline one are shown at the largest k only; summary.json has every row.
     """
     headline, *others = dict.fromkeys(row.metric for row in summary.rows) or [""]
+    for part in study(summary):
+        out.print(part, "")
+    if summary.decodings:
+        headline, others = "", []
     if summary.arms:
         out.print(_arms(summary.arms), "")
         headline, others = "", []
@@ -49,6 +54,8 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         out.print(_judges(summary.judges), "")
     if summary.marginals:
         out.print(_marginals(summary.marginals), "")
+    if summary.forecast:
+        out.print(forecasts(summary.forecast), "")
     if macro := [row for row in summary.categories if row.category == MACRO]:
         out.print(_macro(macro), "")
     improvements = [_improvement(row) for row in summary.rows if _is_choice(row)]
