@@ -68,7 +68,7 @@ class DecodingRow:
     runs: int
     """Draws of each item; 1 for greedy."""
     above_bound: bool = False
-    """Of a std: more than independent items allow."""
+    """Of a std: more than independent items allow, be it by chance; `doubts` says where surely."""
 
 
 @dataclass(slots=True)
