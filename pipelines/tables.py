@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.study_tables import forecasts, study
+from pipelines.study_tables import costs, forecasts, study
 from results.arms import ArmRow, ScoreMean
 from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
@@ -44,7 +44,10 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         if summary.rows:
             out.print(_figures(summary.rows), "")
     if headline:
-        out.print(_result([row for row in summary.rows if row.metric == headline], headline), "")
+        shown = [row for row in summary.rows if row.metric == headline]
+        out.print(_result(shown, headline), "")
+        if any(row.money is not None for row in shown):
+            out.print(costs(shown), "")
     rest = [row for row in summary.rows if row.metric in others]
     for metric in dict.fromkeys(row.metric for row in rest if row.k):
         out.print(_result(_largest([row for row in rest if row.metric == metric]), metric), "")

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from results.pools import OF, PREFIX, pool_of
+from results.pools import PREFIX, Named, pool_of
 from results.resampling import Floats
 from results.schema import Record
 from results.tallies import checked
@@ -123,11 +123,11 @@ class Columns:
         uncounted = {(c.decoding, pool_of(c)) for c in record.candidates if c.tokens is None}
         costs: defaultdict[tuple[str, str], float] = defaultdict(float)
         for use in record.usage:
-            role, _, pool = use.role.partition(OF)
-            generator, _, decoding = role.partition(":")
+            named = Named.read(use.role)
+            generator, _, decoding = named.method.partition(":")
             decoding, _, member = decoding.partition(":") if generator == "generator" else ("",) * 3
-            share = num["greedy" if decoding == "greedy" else "sample", pool]
-            tokens = nan if (decoding, pool) in uncounted else use.tokens
+            share = num["greedy" if decoding == "greedy" else "sample", named.pool]
+            tokens = nan if (decoding, named.pool) in uncounted else use.tokens
             for name, number in (("tokens", tokens), ("prompt_tokens", use.prompt_tokens)):
                 # Members of a blend together make up the role; each one's greedy cost is its own.
                 role = use.role.removesuffix(f":{member}") if member else use.role
@@ -160,8 +160,8 @@ def scorer_role(method: str, pool: str) -> str:
 
 def parted(key: Key) -> tuple[str, str, int]:
     """Method, what stands behind it and its roles for its pool, k."""
-    method, of, pool = key[0].removeprefix(PREFIX).partition(OF)
-    return method, of + pool, key[2]
+    named = Named.read(key[0].removeprefix(PREFIX))
+    return named.method, named.behind, key[2]
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from results.between_runs import Spread, std_interval, within_item
+from results.columns import Key
 from results.errors import ResultsError
 from results.pools import ABOUT_TEXTS, Decoding, Named, pools
 from results.resampling import Floats
@@ -96,6 +97,7 @@ class Decodings:
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str, str], _Sums] = {}
         """By pool, metric and category."""
+        self._any = False
 
     def add(self, record: Record) -> None:
         """Take in one record. As for the rankers, a draw without a verdict leaves its item out.
@@ -103,6 +105,7 @@ class Decodings:
         Raises ResultsError where the draws of a pool are not equally many.
         """
         for name, pool in pools(record.candidates).items():
+            self._any = True
             draws = [c for c in pool if c.decoding == "sample"]
             if not draws or any(c.correct is None for c in draws):
                 continue
@@ -115,19 +118,17 @@ class Decodings:
 
     def rows(self, table: Table, categories: Mapping[str, Table]) -> tuple[DecodingRow, ...]:
         """Of all items, then by category. table: of the same records, like those by category."""
-        if not self._sums and not any(Named.read(key[0]).decoding for key in table.means()):
+        if not self._any:
             return ()
         every = {"": table, **categories}
         return tuple(row for name, one in every.items() for row in self._rows(name, one))
 
     def _rows(self, category: str, table: Table) -> Iterator[DecodingRow]:
         versus = table.differences("greedy", 0)
-        for key, mean in table.means().items():
+        for key, mean in table.means(_is_one_reply).items():
             method, metric, _ = key
             named = Named.read(method)
-            if not named.decoding or named.method not in ("greedy", "first"):
-                continue
-            pool, found = f"{named.member} {named.decoding}", self._sums
+            pool, found = named.pool, self._sums
             sums = found.get((pool, metric, category)) if named.method == "first" else None
             # Figures about texts have no sums of their own; a pool's runs are as many in any.
             own = sums or next((s for k, s in found.items() if k[0] == pool), None)
@@ -151,6 +152,11 @@ def doubts(rows: Iterable[DecodingRow]) -> list[str]:
             kept = found.setdefault((row.member, row.decoding), {})
             kept.setdefault(row.figure, row)
     return [line for figures in found.values() if (line := _doubt(figures))]
+
+
+def _is_one_reply(key: Key) -> bool:
+    named = Named.read(key[0])
+    return bool(named.decoding) and named.method in ("greedy", "first")
 
 
 def _about(named: Named, category: str, mean: Mean, runs: int) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def totals(usage: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> 
     for name in ("cpu_seconds", "gpu_seconds"):
         known = [value for one in spent.values() if (value := getattr(one, name)) is not None]
         found[name.replace("_", " ")] = sum(known) if known else None
-    found["run seconds"] = sum(one["run_seconds"] for one in about.get("timing", [])) or None
+    found["run seconds"] = (
+        sum(one.get("run_seconds", 0.0) for one in about.get("timing", [])) or None
+    )
     prices = [one.money for one in spent.values() if one.money is not None]
     found["money"] = sum(prices) if prices and len(prices) == len(spent) else None
     return {figure: value for figure, value in found.items() if value is not None}

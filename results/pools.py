@@ -50,21 +50,32 @@ class Decoding(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A method's name, taken apart."""
+    """A name of a method or a role, taken apart."""
 
     method: str
     member: str = ""
     decoding: str = ""
 
     def __str__(self) -> str:
-        return f"{self.method}{OF}{self.member} {self.decoding}" if self.decoding else self.method
+        return f"{self.method}{self.behind}"
+
+    @property
+    def behind(self) -> str:
+        """What its pool puts behind it."""
+        return f"{OF}{self.member} {self.decoding}" if self.decoding else ""
+
+    @property
+    def pool(self) -> str:
+        """As `pool_of` says it."""
+        return self.behind.removeprefix(OF)
 
     @classmethod
     def read(cls, text: str) -> Self:
         """From what `str` makes of one. Without a pool it is all method."""
         method, _, pool = text.partition(OF)
         member, _, decoding = pool.rpartition(" ")
-        return cls(method, member, decoding) if decoding else cls(text)
+        # Any other text behind OF is part of somebody's name for a model or a scorer.
+        return cls(method, member, decoding) if decoding.startswith("t=") else cls(text)
 
 
 class Drawn(Protocol):

@@ -93,7 +93,7 @@ def expense(
     """What a method's answers cost, as fields of a `results.summary.Row`.
 
     costs: `tokens` (scorer's included), `scored` and `prompt_tokens` of the method's column, None
-        where they are not known or there is no scorer. usage, spent: by role.
+        where they are not known. usage, spent: by role.
     """
     tokens, scored = costs["tokens"], costs["scored"] or 0.0
     if tokens is None:
@@ -104,11 +104,12 @@ def expense(
     total = _share(generators, generated + (costs["prompt_tokens"] or 0.0), usage, spent)
     if scored:
         total = total + _share([scorer], scored, usage, spent)
-    written = any(role.startswith(("generator:greedy", "generator:sample")) for role in generators)
-    scored += 0.0 if written else generated
+    # Of given texts nothing was generated.
+    read = (not k and method in READ) or (generators == [scorer] and scorer in usage)
+    scored += generated if read else 0.0
     is_judged = scorer.partition(":")[2].removesuffix(pool) in judges
     return {
-        "generated": generated if written else 0.0,
+        "generated": 0.0 if read else generated,
         "scored": 0.0 if is_judged else scored,
         "judged": scored if is_judged else 0.0,
         "cpu_seconds": total.cpu_seconds,
@@ -175,11 +176,10 @@ def _hosted(
     name: str, starts: Collection[Mapping[str, Any]], price: Mapping[str, Any] | None
 ) -> Hosted:
     own = [start[name] for start in starts if name in start]
-    totals = {kind: sum(start[kind] for start in own) if own else None for kind in ("cpu", "gpu")}
     return Hosted(
-        cpu_seconds=totals["cpu"],
-        # None rather than none: a run on CPUs has no figure for GPUs.
-        gpu_seconds=totals["gpu"] or None,
+        # None rather than none: a model on GPUs has no figure for CPUs.
+        cpu_seconds=sum(start["cpu"] for start in own) or None,
+        gpu_seconds=sum(start["gpu"] for start in own) or None,
         price=None if price is None else {k: v for k, v in price.items() if v is not None},
     )
 

@@ -217,8 +217,9 @@ def _baselines(rows: Sequence[Row]) -> list[Row]:
     headline = [row for row in rows if row.metric == rows[0].metric]
     worth: dict[str, dict[str, Row]] = {}
     for row in headline:
-        if row.k == 0 or row.method.startswith("first"):
-            worth.setdefault(row.member, {}).setdefault(Named.read(row.method).method, row)
+        method = Named.read(row.method).method
+        if row.k == 0 or method == "first":
+            worth.setdefault(row.member, {}).setdefault(method, row)
     found = (of.get("greedy", of.get("first", of.get("G"))) for of in worth.values())
     return [row for row in found if row is not None]
 
@@ -234,7 +235,7 @@ def _rows(
         costs = {
             "tokens": row.tokens,
             "prompt_tokens": row.prompt_tokens,
-            "scored": None if mean.scored is None else _known(mean.scored),
+            "scored": _known(mean.scored),
         }
         found: dict[str, Any] = expense(key, costs, tallies.usage, spent, judges)
         yield replace(row, **found)
@@ -243,11 +244,10 @@ def _rows(
 def _row(tallies: Tallies, key: Key, mean: Mean, versus: Sequence[Difference | None]) -> Row:
     method, metric, k = key
     named = Named.read(method)
-    pool = f"{named.member} {named.decoding}"
     seen = tallies.by_decoding.get("sample" if k else "greedy", Counter())
     repeats = tallies.repeats
     if named.decoding:
-        seen, repeats = tallies.by_pool[pool], tallies.repeats_by_pool[pool]
+        seen, repeats = tallies.by_pool[named.pool], tallies.repeats_by_pool[named.pool]
     num_seen = max(seen.total(), 1)
     greedy, first, likeliest = versus
     return Row(

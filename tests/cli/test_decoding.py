@@ -1,4 +1,4 @@
-"""A study of two members and a sweep from the shell: foretold, run, gone on with, scored again."""
+"""A study of two members and a sweep from the shell: run, gone on with, scored again."""
 
 import io
 import json
@@ -37,25 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def foretold(folder: Path, tools: Any) -> Any:
-    return tools.finished(folder, "run", "study.yaml", "--dry-run", "--probe", "6")
-
-
-@pytest.fixture(scope="module")
-def ended(folder: Path, foretold: Any, tools: Any) -> Any:
+def ended(folder: Path, tools: Any) -> Any:
     return tools.finished(folder, "run", "study.yaml")
 
 
 def summary(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((run / "summary.json").read_text())
     return found
-
-
-def test_a_probe_foretells_and_leaves_the_run_to_be_begun(folder: Path, foretold: Any) -> None:
-    assert (foretold.returncode, foretold.stderr) == (0, "")
-    assert "forecast from a probe of 6 items" in foretold.stdout
-    assert "money" in foretold.stdout
-    assert summary(folder / "runs" / "study-probe")["limited"]
 
 
 def test_every_pool_is_drawn_and_its_figures_are_kept_and_shown(folder: Path, ended: Any) -> None:
@@ -84,14 +72,6 @@ def test_every_pool_is_drawn_and_its_figures_are_kept_and_shown(folder: Path, en
         "duplicates",
     ):
         assert shown in ended.stdout
-
-
-def test_the_forecast_stands_beside_what_happened(folder: Path, ended: Any) -> None:
-    told = {row["figure"]: row for row in summary(folder / "runs" / "study")["forecast"]}
-    generated = told["tokens generated"]
-    assert generated["low"] <= generated["actual"] <= generated["high"] * 1.001
-    assert all(row["actual"] is not None for row in told.values())
-    assert "actual / forecast" in ended.stdout
 
 
 def test_a_lost_shard_is_drawn_again_as_it_was(folder: Path, ended: Any, tools: Any) -> None:

@@ -1,7 +1,7 @@
 """Summaries of studies: spreads, greedy against draws, categories, lines, costs, from made-up
 records."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from results.decodings import DecodingRow
 from results.errors import ResultsError
 from results.forecast import foretell
+from results.judges import Judge
 from results.pools import OF
 from results.references import crossings
 from results.schema import AnswerRecord, CandidateRecord, GradeRecord, Record, Turn, UsageRecord
@@ -190,6 +191,26 @@ def test_without_prices_or_timing_there_is_no_figure_rather_than_none_spent() ->
     row = row_of(summarize_answers(records(num_items=4)), "greedy", 0)
     assert (row.cpu_seconds, row.gpu_seconds, row.money) == (None, None, None)
     assert row.generated == 16
+
+
+def test_a_run_of_one_pool_has_costs_too_and_a_judge_has_its_own_kind(
+    make_record: Callable[..., Record],
+) -> None:
+    about = {
+        "config": {"prices": {"small": {"generated": 1.0}, "armo": {"read": 0.5}}},
+        "timing": [{"device_seconds": {"small": {"cpu": 9.0, "gpu": 0}}}],
+    }
+    made = [make_record(number) for number in range(3)]
+    rows = {(row.method, row.k): row for row in summarize_answers(made, about=about).rows}
+    best = rows["best_of:rm", 8]
+    assert (best.generated, best.scored, best.judged) == (3 * 240, 3 * 640, 0)
+    assert best.money == pytest.approx(3 * (240 * 1.0 + 640 * 0.5) / 1e6)
+    assert best.cpu_seconds == pytest.approx(9.0 * 8 / 9)
+    assert rows["majority", 4].money == pytest.approx(3 * 120 / 1e6)
+    judge = Judge(form="scale", jurors=("armo",), repeats=1, low=0, high=1, min_coverage=0)
+    judged = summarize_answers(made, about=about, judges={"rm": judge})
+    (best,) = [row for row in judged.rows if (row.method, row.k) == ("best_of:rm", 8)]
+    assert (best.scored, best.judged) == (0, 3 * 640)
 
 
 def test_a_forecast_scales_a_probe_and_stands_beside_what_happened() -> None:
