@@ -24,8 +24,8 @@ class StrictConfig(BaseModel):
 
 T = TypeVar("T", bound=StrictConfig)
 
-FORMS = ("<name>", "<blend>")
-"""Pydantic's names for the two ways to write `roles.generator`; no part of a path."""
+FORMS = ("<name>", "<blend>", "<several>")
+"""Pydantic's names for the three ways to write `roles.generator`; no part of a path."""
 
 
 def parse(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
@@ -85,6 +85,8 @@ class Sampling(StrictConfig):
     top_k: int = Field(0, ge=0)
     """0: no limit."""
     repetition_penalty: float = Field(1.0, gt=0.0)
+    """Of the logits of all tokens in prompt and reply; the one setting that greedy decoding has
+    too."""
     max_tokens: int = Field(512, ge=1)
     # Not strict: scorers' sections are read outside JSON mode, and YAML has lists only.
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), strict=False)

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from actors.config import FORMS, Sampling, StrictConfig
 
@@ -147,16 +147,31 @@ class BlendConfig(StrictConfig):
 
 
 def _form(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return FORMS[2]
     return FORMS[isinstance(value, dict | BlendConfig)]
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"wanted each model once, got {', '.join(names)}")
+    return names
+
+
+Several = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class RolesConfig(StrictConfig):
     """Which hosted model plays which role. Several roles may share one model."""
 
     generator: Annotated[
-        Annotated[str, Tag(FORMS[0])] | Annotated[BlendConfig, Tag(FORMS[1])], Discriminator(_form)
+        Annotated[str, Tag(FORMS[0])]
+        | Annotated[BlendConfig, Tag(FORMS[1])]
+        | Annotated[Several, Tag(FORMS[2])],
+        Discriminator(_form),
     ]
-    """A model's name, or a blend of several: `{blend: [a, b, c], weights: [2, 1, 1]}`."""
+    """A model's name; several, each on its own, for pipeline `decoding`: `[a, b, c]`; or a blend of
+    several: `{blend: [a, b, c], weights: [2, 1, 1]}`."""
     discriminator: str | None = None
     """`choice`: the model that judges the choices; None: the generator's own hosted weights."""
     scorers: dict[str, ScorerConfig] = Field(default_factory=dict)
@@ -174,6 +189,8 @@ class RolesConfig(StrictConfig):
         """Of each model that generates, how likely it is to be drawn; `{NAME: 1.0}` for one."""
         if isinstance(self.generator, str):
             return {self.generator: 1.0}
+        if isinstance(self.generator, tuple):
+            return dict.fromkeys(self.generator, 1 / len(self.generator))
         names = self.generator.blend
         weights = self.generator.weights or (1.0,) * len(names)
         total = math.fsum(weights)

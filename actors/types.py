@@ -232,7 +232,8 @@ class Candidate:
     cached_tokens: int = 0
     """Prompt tokens whose prefill was reused."""
     arm: str = ""
-    """Of a conversation: the way in which its replies were chosen."""
+    """Of a conversation: the way in which its replies were chosen; in a run with several pools: how
+    it was decoded."""
     replies: tuple[Reply, ...] = ()
     """Of a conversation: one for each of the user's turns. `text` is then the transcript."""
 

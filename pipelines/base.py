@@ -29,6 +29,7 @@ METHODS: Mapping[str, str] = {
     "choice": "pipelines.choice",
     "given": "pipelines.given",
     "chat": "pipelines.chat",
+    "decoding": "pipelines.decoding",
 }
 """Name to module."""
 

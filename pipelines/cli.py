@@ -68,6 +68,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; start nothing.")
     ] = False,
+    probe: Annotated[
+        int | None,
+        typer.Option(help="With --dry-run: run so many items, forecast all.", min=1),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew beside an earlier run.")
     ] = False,
@@ -79,12 +83,15 @@ def run(
     ] = None,
 ) -> None:
     """Run a config; the same command again goes on where it stopped."""
+    if probe is not None and not dry_run:
+        raise typer.BadParameter("it goes with --dry-run", param_hint="--probe")
     if submit is not None:
         from pipelines import tables
         from pipelines.remote import submit_run
 
         given = {"--dry-run": dry_run, "--fresh": fresh, "--json": as_json}
         flags = [flag for flag, is_given in given.items() if is_given]
+        flags += [] if probe is None else ["--probe", str(probe)]
         console = tables.console(stderr=as_json)
         raise typer.Exit(
             submit_run(submit, config, overrides or (), output=output, flags=flags, console=console)
@@ -97,7 +104,7 @@ def run(
     from pipelines.start import Options, run_jobs
 
     again = ["run", config, *(overrides or ())]
-    options = Options(output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
+    options = Options(output=output, dry_run=dry_run, probe=probe, fresh=fresh, as_json=as_json)
     raise typer.Exit(run_jobs(jobs, again, options))
 
 

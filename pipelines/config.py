@@ -5,14 +5,32 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from actors.config import ModelConfig, StrictConfig, parse
 from actors.role_config import RolesConfig
 from actors.types import ConfigError
 from cluster.config import ClusterConfig
+
+
+class Price(StrictConfig):
+    """What a model costs, in any one currency: by the token or by the hour."""
+
+    read: float | None = Field(None, ge=0.0)
+    """Per million prompt tokens."""
+    generated: float | None = Field(None, ge=0.0)
+    """Per million."""
+    device_hour: float | None = Field(None, ge=0.0)
+    """Of a GPU, or of a CPU where the model uses no GPU; paid for while replicas are at work."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_token = (self.read, self.generated) != (None, None)
+        if by_token == (self.device_hour is not None):
+            raise ValueError("wanted read and generated, or device_hour: one way to pay")
+        return self
 
 
 class RunConfig(StrictConfig):
@@ -37,11 +55,23 @@ class RunConfig(StrictConfig):
     max_failed: float = Field(0.0, ge=0.0)
     """Failed items that a run may have and still end with exit code 0: a share below 1, a count
     from 1 on."""
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """By model. They decide no result: `lilliput score RUN prices.NAME.read=0.2` changes them."""
+
+    @model_validator(mode="after")
+    def _prices_of_models(self) -> Self:
+        if unknown := [name for name in self.prices if name not in self.models]:
+            raise ConfigError(
+                f"prices: no model {unknown[0]!r} under models; there are: {', '.join(self.models)}"
+            )
+        return self
 
 
 def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
     """The runs of a config whose `task` or `pipeline` is a list: one for each pair, named after
-    what differs. `task.limit=5` changes every one of them. Without lists, the one run.
+    what differs. `task.limit=5` changes every one of them. Without lists, the one run. A task may
+    have a `pipeline` of its own, keys that take the place of the pipeline's: `{name: mmlu,
+    pipeline: {n: 32}}`.
 
     Raises ConfigError as `load` does.
     """
@@ -61,7 +91,7 @@ def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
         label = unique = "-".join(labels)
         while unique in runs:
             unique = f"{label}-{sum(name.startswith(label) for name in runs) + 1}"
-        run = override({**data, "task": task, "pipeline": pipeline}, inner, name)
+        run = override({**data, **_for_task(task, pipeline, name)}, inner, name)
         runs[unique] = run.model_copy(update={"name": f"{run.name}/{unique}"}) if unique else run
     return list(runs.values())
 
@@ -75,6 +105,14 @@ def place(runs: Sequence[RunConfig], output: str | None) -> tuple[str, list[str]
         return where, [where]
     where = output.rstrip("/") if output else where.rpartition("/")[0]
     return where, [f"{where}/{run.name.rpartition('/')[2]}" for run in runs]
+
+
+def _for_task(task: Any, pipeline: Any, where: str) -> dict[str, Any]:
+    """Both sections, with what the task says of the pipeline merged into it."""
+    if not isinstance(task, dict) or "pipeline" not in task:
+        return {"task": task, "pipeline": pipeline}
+    own = {key: value for key, value in task.items() if key != "pipeline"}
+    return {"task": own, "pipeline": overlaid(pipeline, task["pipeline"], where)}
 
 
 def _listed(data: Mapping[str, Any], key: str) -> list[Any]:
@@ -99,6 +137,8 @@ def load(config: str, overrides: Sequence[str] = ()) -> RunConfig:
     interpolation.
     """
     name, written = _read(config)
+    if isinstance(written.get("task"), dict):
+        written |= _for_task(written["task"], written.get("pipeline"), name)
     return override(written, overrides, name)
 
 
@@ -125,6 +165,18 @@ def override(
     ConfigError.
     """
     return parse(RunConfig, merge(config, overrides, where))
+
+
+def overlaid(config: Any, changes: Any, where: str) -> Any:
+    """Plain data with other plain data laid over it. Raises ConfigError where either is no
+    mapping.
+    """
+    from omegaconf import OmegaConf
+
+    for part in (config, changes):
+        if not isinstance(part, dict):
+            raise ConfigError(f"{where}: pipeline: wanted a mapping of keys, got {part!r}")
+    return OmegaConf.to_container(OmegaConf.merge(config, changes))
 
 
 def merge(config: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:

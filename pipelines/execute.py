@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import islice
@@ -24,12 +25,11 @@ from cluster.plan import place as place_models
 from pipelines.config import place
 from pipelines.job import Job
 from pipelines.live import work_off
+from pipelines.probe import foretold
 from results.directories import Directory, fresh_directory, open_directory
-from results.judges import judges_of
-from results.parts import read_records
 from results.report import write_report
 from results.store import Manifest, Store
-from results.summary import Summary, summarize_answers, write_summary
+from results.summary import Summary, summarize_run, write_summary
 
 PACKAGES = (
     "lilliput",
@@ -114,7 +114,10 @@ def execute(
     with ExitStack() as stack:
         # All of them first: one that can't be written is refused before a model loads.
         opened = [
-            (job, stack.enter_context(Store.open(directory, _manifest(job), fresh=fresh)))
+            (
+                job,
+                stack.enter_context(Store.open(directory, _manifest(job, directory), fresh=fresh)),
+            )
             for job, directory in runs
         ]
         for _, store in opened:
@@ -132,12 +135,7 @@ def execute(
 
 def _conclude(job: Job, store: Store) -> Summary:
     """Summarize a complete run and write its report."""
-    summary = summarize_answers(
-        read_records(store.directory),
-        limited=job.task.limited,
-        judges=judges_of(job.identity),
-        members=store.manifest.members,
-    )
+    summary = summarize_run(store.directory, store.manifest)
     write_summary(store.directory, summary)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     store.note(finished=finished, usage=summary.usage)
@@ -145,7 +143,7 @@ def _conclude(job: Job, store: Store) -> Summary:
     return summary
 
 
-def _manifest(job: Job) -> Manifest:
+def _manifest(job: Job, directory: Directory) -> Manifest:
     about = {
         "config": job.config.model_dump(mode="json"),
         "limited": job.task.limited,
@@ -158,6 +156,7 @@ def _manifest(job: Job) -> Manifest:
         },
         "determinism": "greedy and seeded draws repeat bit for bit only in the same batches; "
         "otherwise they are equal in distribution",
+        "forecast": [asdict(row) for row in foretold(job, directory)],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Manifest(identity=dict(job.identity), about=about)

@@ -15,22 +15,20 @@ from typing import Any
 from actors import engines
 from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
-from actors.judge import JUDGES, MOST_SHOWN, about
+from actors.judge import JUDGES, about
 from actors.models import BUNDLED_PREFIX, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
 from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer, scale_of
 from actors.types import ConfigError, Item
-from pipelines import rank
-from pipelines.agreement import SCORER
 from pipelines.base import load_method, needed_roles
 from pipelines.config import RunConfig
-from pipelines.methods.consensus import READS
 from pipelines.methods.votes import WeightKind
+from pipelines.ranking import check_rankers
 from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
 from results.store import Manifest
 
-BOUND = frozenset({"generator", "blend", "scorers", "likelihood", "discriminator"})
+BOUND = frozenset({"generator", "blend", "members", "scorers", "likelihood", "discriminator"})
 """Roles that `bind` can give to a method."""
 
 
@@ -113,14 +111,14 @@ def prepare(config: RunConfig) -> Job:
     _check_roles(config, method, method_config)
     models = {name: _model_identity(name, model) for name, model in config.models.items()}
     task = load_task(config.task)
-    if config.pipeline["name"] == "rank":
-        _check_rankers(config, method_config)
+    draws = check_rankers(config, method_config)
     if config.pipeline["name"] == "choice":
         _check_choices(task)
-    if config.pipeline["name"] == "rank" and not task.metrics:
+    if draws and not task.metrics:
         raise ConfigError(
-            f"task {task.name}: nothing tells right from wrong there, so pipeline rank can't grade "
-            "its draws; pipeline chat compares conversations by their scores"
+            f"task {task.name}: nothing tells right from wrong there, so pipeline "
+            f"{config.pipeline['name']} can't grade its draws; pipeline chat compares "
+            "conversations by their scores"
         )
     identity = {
         "task": task_config(config.task).model_dump(mode="json"),
@@ -150,8 +148,7 @@ def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
     method = load_method(config.pipeline.get("name"))
     settings = {key: value for key, value in config.pipeline.items() if key != "name"}
     method_config = parse(method.Config, settings, "pipeline")
-    if config.pipeline["name"] == "rank":
-        _check_rankers(config, method_config)
+    check_rankers(config, method_config)
     task = load_task(config.task, grading_only=True)
     changed = {
         "task": task_config(config.task).model_dump(mode="json"),
@@ -185,6 +182,7 @@ def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
     bound = {
         "generator": members[first] if isinstance(roles.generator, str) else blend,
         "blend": blend,
+        "members": members,
         "scorers": scorers,
         "likelihood": models[first],
         "discriminator": models[roles.discriminator or first],
@@ -204,6 +202,11 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
         if needed != ["scorers"]:
             check_serves(f"roles.{role}", model, config.models[model], "text")
     name = config.pipeline["name"]
+    if ("members" in needed) != isinstance(roles.generator, tuple) and len(roles.shares) > 1:
+        wanted = "several models as a list, [a, b]"
+        if "members" not in needed:
+            wanted = "one model, or a blend of several, {blend: [a, b]}"
+        raise ConfigError(f"roles.generator: pipeline {name} wants {wanted}")
     if "likelihood" in needed and len(roles.shares) > 1:
         raise ConfigError(
             f"roles.generator: pipeline {name} asks one model for likelihoods, got a blend of "
@@ -219,11 +222,11 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
         if (
             scorer.kind in JUDGES
             and needed != ["scorers"]
-            and scorer.asked == (roles.generator,)
+            and scorer.asked == tuple(roles.shares)
             and not scorer.judge.judges_itself
         ):
             raise ConfigError(
-                f"roles.scorers.{name}: model {roles.generator!r} would judge nothing but its own "
+                f"roles.scorers.{name}: model {scorer.asked[0]!r} would judge nothing but its own "
                 "candidates; name another model, or allow it with judge.judges_itself: true"
             )
     tops = {s.top for s in roles.scorers.values() if s.kind == "self_certainty"}
@@ -249,31 +252,6 @@ def _check_choices(task: Task) -> None:
             f"task {task.name}: its items have no choices to score by likelihood; pipeline choice "
             "needs a multiple-choice task (`lilliput ls tasks`), pipeline rank draws candidates"
         )
-
-
-def _check_rankers(config: RunConfig, method_config: rank.Config) -> None:
-    for name, judge in config.roles.scorers.items():
-        if judge.kind == "judge_kway" and method_config.n > MOST_SHOWN:
-            raise ConfigError(
-                f"roles.scorers.{name}: judge_kway shows at most {MOST_SHOWN} candidates at once, "
-                f"and pipeline.n is {method_config.n}; lower it, or use judge_pairwise"
-            )
-    for ranker in method_config.rankers:
-        scorer = rank.scorer_of(ranker)
-        if scorer in READS:
-            bound_scorer = config.roles.scorers.get(SCORER)
-            if bound_scorer is None or bound_scorer.kind != SCORER:
-                raise ConfigError(
-                    f"pipeline.rankers: {ranker!r} needs the scorer of kind {SCORER!r} under that "
-                    f"name; add roles.scorers.{SCORER}: {{kind: {SCORER}, model: NAME}}"
-                )
-            continue
-        if scorer is not None and scorer not in config.roles.scorers:
-            bound = ", ".join(config.roles.scorers) or "none"
-            raise ConfigError(
-                f"pipeline.rankers: {ranker!r} needs the scorer {scorer!r}; this config binds "
-                f"{bound}; add roles.scorers.{scorer}"
-            )
 
 
 def _model_identity(name: str, model: ModelConfig) -> dict[str, Any]:

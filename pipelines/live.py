@@ -113,14 +113,19 @@ async def _one_run(
         async with _heartbeat(store, progress, crew, wish):
             complete = await crew.run(job, store, progress, wish.event)
             await crew.look()
+    worked = {name: s - busy.get(name, 0.0) for name, s in crew.busy_seconds.items()}
     timing = {
         "start_seconds": round(ready, 3),
         "run_seconds": round(progress.seconds, 3),
         "tokens": progress.tokens,
         "restarts": crew.restarts - restarts,
-        "busy_seconds": {
-            name: round(seconds - busy.get(name, 0.0), 3)
-            for name, seconds in crew.busy_seconds.items()
+        "busy_seconds": {name: round(seconds, 3) for name, seconds in worked.items()},
+        "device_seconds": {
+            name: {
+                "cpu": 0.0 if model.gpus else round(worked.get(name, 0.0) * model.cpus, 3),
+                "gpu": round(worked.get(name, 0.0) * model.gpus, 3),
+            }
+            for name, model in job.config.models.items()
         },
         "stopped": not complete,
     }

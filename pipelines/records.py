@@ -5,15 +5,16 @@ All of it is a pure function of candidates and scores, so a run can be graded an
 its records.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import product
 from string import ascii_uppercase
 
-from actors.types import Candidate, FinishReason, Item, ItemError, Message
+from actors.types import Candidate, FinishReason, Item, ItemError, Message, Score
 from pipelines.base import Solution
 from pipelines.job import Job
 from pipelines.tasks.base import Task
+from results.pools import OF, pool_of
 from results.schema import (
     AnswerRecord,
     CandidateRecord,
@@ -165,36 +166,53 @@ def _scores_of(solution: Solution, position: int) -> list[ScoreRecord]:
     ]
 
 
+def _drawn(solution: Solution, members: Sequence[str]) -> Iterator[UsageRecord]:
+    """Greedy candidates first, then draws; of each member, and in each pool of a study."""
+    parts: dict[tuple[str, str, str], list[Candidate]] = {}
+    for candidate in solution.candidates:
+        key = (candidate.decoding, candidate.member, _behind(candidate))
+        parts.setdefault(key, []).append(candidate)
+    for decoding, member in product(("greedy", "sample"), members):
+        for (how, who, pool), drawn in parts.items():
+            if (how, who) != (decoding, member):
+                continue
+            own = f":{member}" if len(members) > 1 and not pool else pool
+            yield UsageRecord(
+                role=f"generator:{decoding}{own}",
+                model=member,
+                requests=len(drawn),
+                prompt_tokens=sum(c.prompt_tokens for c in drawn),
+                tokens=sum(c.tokens or 0 for c in drawn),
+            )
+
+
+def _behind(candidate: Candidate) -> str:
+    """What stands behind a role's name for the candidate's pool; empty: it is in none."""
+    pool = pool_of(candidate)
+    return f"{OF}{pool}" if pool else ""
+
+
 def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
     """Tokens of each role on this item; prompt tokens count once per request, cached or not."""
     roles = job.config.roles
-    rows = []
-    for decoding, member in product(("greedy", "sample"), roles.shares):
-        own = f":{member}" if len(roles.shares) > 1 else ""
-        drawn = [c for c in solution.candidates if (c.decoding, c.member) == (decoding, member)]
-        if drawn:
-            rows.append(
-                UsageRecord(
-                    role=f"generator:{decoding}{own}",
-                    model=member,
-                    requests=len(drawn),
-                    prompt_tokens=sum(c.prompt_tokens for c in drawn),
-                    tokens=sum(c.tokens or 0 for c in drawn),
-                )
-            )
+    rows = [*_drawn(solution, list(roles.shares))]
     for name, scores in solution.scores.items():
         if name not in roles.scorers:
             continue
-        asked = [score for score in scores if score is not None]
-        rows.append(
+        asked: dict[str, list[Score]] = {}
+        for candidate, score in zip(solution.candidates, scores, strict=True):
+            if score is not None:
+                asked.setdefault(_behind(candidate), []).append(score)
+        rows += [
             UsageRecord(
-                role=f"scorer:{name}",
+                role=f"scorer:{name}{pool}",
                 model="+".join(roles.scorers[name].asked),
-                requests=len(asked),
-                prompt_tokens=sum(score.prompt_tokens for score in asked),
-                tokens=sum(score.tokens for score in asked),
+                requests=len(scored),
+                prompt_tokens=sum(score.prompt_tokens for score in scored),
+                tokens=sum(score.tokens for score in scored),
             )
-        )
+            for pool, scored in asked.items()
+        ]
     rows += [
         UsageRecord(
             role=use.role,

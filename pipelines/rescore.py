@@ -16,14 +16,13 @@ from pipelines.config import override
 from pipelines.job import regrading
 from pipelines.records import answered, regrade
 from results.directories import Directory, Where, open_directory
-from results.judges import judges_of
-from results.parts import read_parts, read_records
+from results.parts import read_parts
 from results.report import write_report
 from results.store import Manifest, Store, read_manifest
-from results.summary import Summary, summarize_answers, write_summary
+from results.summary import Summary, summarize_run, write_summary
 
 GRADING = re.compile(
-    r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks|game\.\w+|length_norm|normalize_labels)|roles\.scorers\.(\w+)\.scale)=.*",
+    r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks|reference(\.[^=]+)?|game\.\w+|length_norm|normalize_labels)|prices\..+|roles\.scorers\.(\w+)\.scale)=.*",
     re.DOTALL,
 )
 """Changes that need no new draws and no new scores."""
@@ -41,8 +40,8 @@ def rescore(
             raise ConfigError(
                 f"{change}: this would need new draws or scores; `score` can change task.extract, "
                 "task.pattern, task.compare, task.timeout, pipeline.rankers, pipeline.ks, "
-                "pipeline.game, pipeline.length_norm, pipeline.normalize_labels and "
-                "roles.scorers.NAME.scale"
+                "pipeline.reference, pipeline.game, pipeline.length_norm, "
+                "pipeline.normalize_labels, roles.scorers.NAME.scale and prices"
             )
     old = read_manifest(run)
     asked = old.identity.get("roles", {}).get("scorers", {})
@@ -64,12 +63,7 @@ def rescore(
         for shard_id, records in read_parts(run):
             if shard_id not in done:
                 store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
-        summary = summarize_answers(
-            read_records(store.directory),
-            limited=manifest.limited,
-            judges=judges_of(manifest.identity),
-            members=manifest.members,
-        )
+        summary = summarize_run(store.directory, manifest)
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary

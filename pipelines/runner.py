@@ -174,7 +174,9 @@ def open_items(job: Job, capacity: int) -> int:
     """Items to have open on a generator that holds so many sequences: enough to keep its replicas
     full while others are scored.
     """
-    per_item = getattr(job.method_config, "n", 1)
+    # Several models are asked by an item all at once; a blend's draws go to one of them each.
+    asked = len(job.config.roles.shares) if isinstance(job.config.roles.generator, tuple) else 1
+    per_item: int = job.method.sends(job.method_config) * asked
     return max(4, -(-2 * capacity // per_item))
 
 

@@ -5,9 +5,12 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from pipelines import execute, tables
+from rich.console import Console
+
+from pipelines import execute, probe, tables
 from pipelines.exits import Interrupted, too_many_failed
 from pipelines.job import Job
+from pipelines.study_tables import forecasts
 from results.directories import Directory
 from results.summary import Summary
 
@@ -18,6 +21,8 @@ class Options:
 
     output: str | None = None
     dry_run: bool = False
+    probe: int | None = None
+    """Items to run for the forecast of a dry run."""
     fresh: bool = False
     as_json: bool = False
 
@@ -40,6 +45,8 @@ def run_jobs(
     if options.dry_run:
         for job, directory in runs:
             tables.print_pairs(console, execute.plan(job, directory))
+        if options.probe is not None:
+            _foretell(runs, options, console)
         return 0
     code = 0
     try:
@@ -60,3 +67,18 @@ def run_jobs(
         command = shlex.join(["lilliput", *again, "--output", where])
         raise Interrupted(command if options.fresh else None) from None
     return code
+
+
+def _foretell(runs: Sequence[tuple[Job, Directory]], options: Options, console: Console) -> None:
+    """Run a few items of each run, all on one fleet, and say what all of them will take."""
+    probes = probe.small(runs, options.probe or 1)
+    done = execute.execute(probes, fresh=False, console=console, as_json=options.as_json)
+    for (job, directory), _ in zip(runs, done, strict=True):
+        rows = probe.foretold(job, directory)
+        if options.as_json:
+            told = {"event": "forecast", "directory": str(directory)}
+            print(json.dumps({**told, "rows": [asdict(row) for row in rows]}))
+            continue
+        console.print(f"{job.config.name}: {job.task.num_items:,} items", highlight=False)
+        if rows:
+            console.print(forecasts(rows))

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.study_tables import costs, forecasts, study
 from results.arms import ArmRow, ScoreMean
 from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
@@ -33,13 +34,20 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
     Metrics behind the headline one are shown at the largest k only; summary.json has every row.
     """
     headline, *others = dict.fromkeys(row.metric for row in summary.rows) or [""]
+    for part in study(summary):
+        out.print(part, "")
+    if summary.decodings:
+        headline, others = "", []
     if summary.arms:
         out.print(_arms(summary.arms), "")
         headline, others = "", []
         if summary.rows:
             out.print(_figures(summary.rows), "")
     if headline:
-        out.print(_result([row for row in summary.rows if row.metric == headline], headline), "")
+        shown = [row for row in summary.rows if row.metric == headline]
+        out.print(_result(shown, headline), "")
+        if any(row.money is not None for row in shown):
+            out.print(costs(shown), "")
     rest = [row for row in summary.rows if row.metric in others]
     for metric in dict.fromkeys(row.metric for row in rest if row.k):
         out.print(_result(_largest([row for row in rest if row.metric == metric]), metric), "")
@@ -49,6 +57,8 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         out.print(_judges(summary.judges), "")
     if summary.marginals:
         out.print(_marginals(summary.marginals), "")
+    if summary.forecast:
+        out.print(forecasts(summary.forecast), "")
     if macro := [row for row in summary.categories if row.category == MACRO]:
         out.print(_macro(macro), "")
     improvements = [_improvement(row) for row in summary.rows if _is_choice(row)]

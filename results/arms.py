@@ -90,7 +90,7 @@ class Arms:
     def add(self, record: Record) -> None:
         """Take in one record."""
         for candidate in record.candidates:
-            if candidate.arm:
+            if candidate.replies:
                 self._add(self._arms.setdefault(candidate.arm, _Arm()), candidate, record.group)
 
     def rows(self, members: Mapping[str, Member]) -> tuple[ArmRow, ...]:

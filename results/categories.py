@@ -7,6 +7,7 @@ from math import sqrt
 from scipy import stats
 
 from results.columns import Key
+from results.pools import ABOUT_TEXTS
 from results.schema import UNBOUNDED, WITHOUT, Record
 from results.table import Mean, Table
 
@@ -45,11 +46,15 @@ class Categories:
         if record.category:
             self._tables.setdefault(record.category, Table()).add(record)
 
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """Of each category by name; none for a single category."""
+        several = len(self._tables) > 1
+        return {name: self._tables[name] for name in sorted(self._tables)} if several else {}
+
     def rows(self) -> tuple[CategoryRow, ...]:
         """The means over categories, then the categories by name; none for a single category."""
-        if len(self._tables) < 2:
-            return ()
-        means = {name: _largest(self._tables[name].means()) for name in sorted(self._tables)}
+        means = {name: _largest(table.means()) for name, table in self.tables.items()}
         keys = dict.fromkeys(key for found in means.values() for key in found)
         macro = [
             _macro(key, [found[key] for found in means.values() if key in found]) for key in keys
@@ -69,7 +74,7 @@ def _largest(means: Mapping[Key, Mean]) -> dict[Key, Mean]:
     return {
         key: mean
         for key, mean in means.items()
-        if last.get(key[:2]) == key[2] and key[1] not in UNBOUNDED
+        if last.get(key[:2]) == key[2] and key[1] not in UNBOUNDED | ABOUT_TEXTS
     }
 
 

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from results.pools import PREFIX, Named, pool_of
 from results.resampling import Floats
 from results.schema import Record
 from results.tallies import checked
@@ -92,26 +93,24 @@ class Columns:
         k of N draws cost k/N of what all draws cost. NaN: not known. None: no scorer, or one that
         read the candidate alone, which costs nothing.
         """
-        method, _, k = key
+        method, pool, k = parted(key)
         if k == 0 and method in READ:
             roles = READ[method]
             # Scored texts are read, not generated, whoever reads them.
             read = [self._cost(r, "prompt_tokens") + self._cost(r, "tokens") for r in roles]
             return np.sum(read, axis=0), np.zeros(len(self)), None
-        if k == 0 and (f"generator:{method}", "tokens") not in self._costs:
+        if k == 0 and (f"generator:{method}{pool}", "tokens") not in self._costs:
             # Given replies cost what their scorer read and generated.
-            role = "scorer:" + (method.partition(":")[2] or method)
+            role = scorer_role(method, pool)
             return (
                 self._cost(role, "tokens") + self._cost(role, "prompt_tokens"),
                 np.zeros(len(self)),
                 None,
             )
         if k == 0:
-            role = f"generator:{method}"
+            role = f"generator:{method}{pool}"
             return self._cost(role, "tokens"), self._cost(role, "prompt_tokens"), None
-        name = method.removeprefix("weighted:")
-        scorer = "scorer:" + ("consensus" if name in READ else name.partition(":")[2] or name)
-        role = "generator:sample"
+        scorer, role = scorer_role(method, pool), f"generator:sample{pool}"
         tokens_Q, prompt_Q = self._cost(role, "tokens"), self._cost(role, "prompt_tokens")
         scored_Q = None
         if (scorer, "tokens") in self._costs:
@@ -120,14 +119,15 @@ class Columns:
 
     def _add_costs(self, record: Record, row: int) -> None:
         """Per draw; of a blend, which has a greedy candidate of each member, the mean of those."""
-        num = Counter(candidate.decoding for candidate in record.candidates)
-        uncounted = {c.decoding for c in record.candidates if c.tokens is None}
+        num = Counter((c.decoding, pool_of(c)) for c in record.candidates)
+        uncounted = {(c.decoding, pool_of(c)) for c in record.candidates if c.tokens is None}
         costs: defaultdict[tuple[str, str], float] = defaultdict(float)
         for use in record.usage:
-            generator, _, decoding = use.role.partition(":")
+            named = Named.read(use.role)
+            generator, _, decoding = named.method.partition(":")
             decoding, _, member = decoding.partition(":") if generator == "generator" else ("",) * 3
-            share = num[decoding] if decoding == "greedy" else num["sample"]
-            tokens = nan if decoding in uncounted else use.tokens
+            share = num["greedy" if decoding == "greedy" else "sample", named.pool]
+            tokens = nan if (decoding, named.pool) in uncounted else use.tokens
             for name, number in (("tokens", tokens), ("prompt_tokens", use.prompt_tokens)):
                 # Members of a blend together make up the role; each one's greedy cost is its own.
                 role = use.role.removesuffix(f":{member}") if member else use.role
@@ -135,7 +135,7 @@ class Columns:
                 if member:
                     costs[use.role, name] += number
         for candidate in record.candidates:
-            if candidate.arm:
+            if candidate.replies:
                 # What an arm costs by itself, though it may share replies with others.
                 role = f"generator:{candidate.arm}"
                 costs[role, "tokens"] = nan if candidate.tokens is None else candidate.tokens
@@ -150,6 +150,18 @@ class Columns:
         padded_Q = np.full(len(self.item_ids), nan)
         padded_Q[: len(column)] = column
         return padded_Q
+
+
+def scorer_role(method: str, pool: str) -> str:
+    """The role of the scorer that the method reads, if it reads one."""
+    name = method.removeprefix("weighted:")
+    return f"scorer:{'consensus' if name in READ else name.partition(':')[2] or name}{pool}"
+
+
+def parted(key: Key) -> tuple[str, str, int]:
+    """Method, what stands behind it and its roles for its pool, k."""
+    named = Named.read(key[0].removeprefix(PREFIX))
+    return named.method, named.behind, key[2]
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

@@ -9,6 +9,7 @@ from results.columns import Columns
 from results.directories import Where
 from results.errors import ResultsError
 from results.parts import read_records
+from results.pools import ABOUT_TEXTS
 from results.resampling import have_common
 from results.schema import UNBOUNDED, WITHOUT
 from results.stats import holm, minimum_detectable_effect, paired_differences
@@ -120,11 +121,11 @@ def _refuse(manifests: tuple[Manifest, Manifest], a: Columns, b: Columns) -> Non
 
 
 def _rows(a: Columns, b: Columns, rows_a: list[int], rows_b: list[int]) -> list[ComparisonRow]:
-    known = set(b.keys())
+    known, hidden = set(b.keys()), UNBOUNDED | ABOUT_TEXTS
     keys = [
         (method, metric, k)
         for method, metric, k in a.keys()  # noqa: SIM118  (not a dict)
-        if (method, metric, k) in known and WITHOUT not in method and metric not in UNBOUNDED
+        if (method, metric, k) in known and WITHOUT not in method and metric not in hidden
     ]
     if not keys:
         raise ResultsError("wanted a method, metric and k that both runs have, got none")

@@ -22,7 +22,7 @@ Sources: Zheng et al. 2023 (arXiv 2306.05685), position, verbosity and self-enha
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ import numpy as np
 
 from results.agreement import Level, agreement
 from results.cases import Case, case
+from results.pools import pools
 from results.resampling import Floats
 from results.schema import CandidateRecord, Record
 from results.stats import mean_interval
@@ -108,11 +109,19 @@ class Judged:
 
     def add(self, record: Record) -> None:
         """Take in one record; those without scores of the judge are passed over."""
-        found = case(record.candidates, self._name, self._judge.form, len(self._judge.jurors))
+        parts: Iterable[Sequence[CandidateRecord]] = [record.candidates]
+        if self._judge.form != "scale":
+            # Candidates were compared within their pools.
+            parts = pools(record.candidates).values() or parts
+        for candidates in parts:
+            self._add(candidates, record.group)
+
+    def _add(self, candidates: Sequence[CandidateRecord], group: str) -> None:
+        found = case(candidates, self._name, self._judge.form, len(self._judge.jurors))
         if found is None:
             return
         row = len(self._groups)
-        self._groups.append(record.group)
+        self._groups.append(group)
         for figure, value in self._measured(found):
             column = self._figures.setdefault(figure, array("d"))
             column.extend([math.nan] * (row - len(column)))

@@ -5,7 +5,7 @@ without an error; so do seeds that were never applied. Each check looks at count
 the records and says, in one line, what is suspicious and where to look.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 from results.tallies import Tallies
@@ -21,6 +21,9 @@ class Measured(Protocol):
     """A mean with its interval, as a row of the summary has it."""
 
     @property
+    def member(self) -> str: ...
+
+    @property
     def metric(self) -> str: ...
 
     @property
@@ -33,16 +36,18 @@ class Measured(Protocol):
     def high(self) -> float: ...
 
 
-def pitfalls(tallies: Tallies, baseline: Measured | None, judges: Container[str] = ()) -> list[str]:
+def pitfalls(
+    tallies: Tallies, baselines: Sequence[Measured], judges: Container[str] = ()
+) -> list[str]:
     """One line for each thing that a reader must know before the figures, worst first.
 
-    baseline: what a single reply is worth, greedy or drawn, under the headline metric; None where
-        no item has either.
+    baselines: what a single reply of each member is worth, greedy or drawn, under the headline
+        metric; none where no item has either.
     judges: scorers that have a floor of their own for verdicts (`results.judges.doubts`).
     """
     return [
         *_failed(tallies),
-        *_guessing(tallies, baseline),
+        *_guessing(tallies, baselines),
         *_nothing_correct(tallies),
         *_copies(tallies),
         *_truncated(tallies),
@@ -58,17 +63,18 @@ def _failed(tallies: Tallies) -> list[str]:
     ]
 
 
-def _guessing(tallies: Tallies, baseline: Measured | None) -> list[str]:
+def _guessing(tallies: Tallies, baselines: Sequence[Measured]) -> list[str]:
     """Chance is the mean of 1 / choices over the items, where all of them have choices."""
-    if baseline is None or tallies.with_choices < max(tallies.items["ok"], 1):
+    if tallies.with_choices < max(tallies.items["ok"], 1):
         return []
     chance = tallies.guessed / tallies.with_choices
-    if baseline.low > chance:
-        return []
-    verdict = "below guessing" if baseline.high < chance else "within noise of guessing"
     return [
-        f"{baseline.metric} {baseline.value:.2f} [{baseline.low:.2f}, {baseline.high:.2f}] is "
-        f"{verdict} ({chance:.2f}): check the model, its chat template and the answer format"
+        f"{f'{found.member}: ' if baselines[1:] else ''}{found.metric} {found.value:.2f} "
+        f"[{found.low:.2f}, {found.high:.2f}] is "
+        f"{'below' if found.high < chance else 'within noise of'} guessing ({chance:.2f}): "
+        "check the model, its chat template and the answer format"
+        for found in baselines
+        if found.low <= chance
     ]
 
 

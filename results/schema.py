@@ -35,8 +35,8 @@ OUTCOMES: tuple[Outcome, ...] = (
 """Every candidate has exactly one; the counts always add up to the candidates. `ungraded`: the task
 doesn't know what is right."""
 
-UNBOUNDED = frozenset({"score", "margin"})
-"""Metrics that are no credit in [0, 1] but a scorer's own values, and differences of them."""
+UNBOUNDED = frozenset({"score", "margin", "tokens", "characters"})
+"""Metrics that are no credit in [0, 1]: a scorer's own values, differences of them, lengths."""
 WITHOUT = " without "
 """Between a method and the member of a blend whose draws it was not shown: `majority without a`."""
 ALONE = " alone"
@@ -125,7 +125,8 @@ class CandidateRecord:
     seconds: float
     scores: tuple[ScoreRecord, ...] = ()
     arm: str = ""
-    """Of a conversation: the way in which its replies were chosen."""
+    """Of a conversation: the way in which its replies were chosen; in a run with several pools: how
+    it was decoded (`results.pools.Decoding`)."""
     replies: tuple[ReplyRecord, ...] = ()
     """Of a conversation: one for each message of the user's; `text` is their transcript."""
 
@@ -156,7 +157,8 @@ class AnswerRecord:
 class UsageRecord:
     """What one role cost on this item: `generator:greedy`, `generator:sample`, of a blend
     `generator:sample:MEMBER`; `generator:conversation:MEMBER`; `scorer:NAME`; for choices
-    `generator:correct`, `generator:incorrect`, `discriminator`.
+    `generator:correct`, `generator:incorrect`, `discriminator`. In a run with several pools, one
+    for each pool (`results.pools.OF`).
     """
 
     role: str

@@ -6,6 +6,7 @@ from typing import Any
 
 from results.errors import ResultsError
 from results.ids import Ids
+from results.pools import pools
 from results.schema import CandidateRecord, Record
 
 
@@ -71,6 +72,10 @@ class Tallies:
         self.guessed = 0.0
         """Their credit, were every one guessed."""
         self.repeats = Repeats()
+        """Within each pool."""
+        self.by_pool: dict[str, Counter[str]] = {}
+        """Of a run with several pools: candidates by pool and outcome."""
+        self.repeats_by_pool: dict[str, Repeats] = {}
 
     def add(self, record: Record) -> None:
         """Take in one record."""
@@ -95,12 +100,21 @@ class Tallies:
         if record.choices:
             self.with_choices += 1
             self.guessed += 1 / len(record.choices)
-        self.repeats.add([c for c in record.candidates if c.decoding == "sample"])
+        self._add_repeats(record)
 
     @property
     def outcomes(self) -> Counter[str]:
         """Candidates by outcome."""
         return sum(self.by_decoding.values(), Counter())
+
+    def _add_repeats(self, record: Record) -> None:
+        if not (parts := pools(record.candidates)):
+            self.repeats.add([c for c in record.candidates if c.decoding == "sample"])
+        for name, pool in parts.items():
+            self.by_pool.setdefault(name, Counter()).update(c.outcome for c in pool)
+            draws = [c for c in pool if c.decoding == "sample"]
+            self.repeats.add(draws)
+            self.repeats_by_pool.setdefault(name, Repeats()).add(draws)
 
     def _add_usage(self, record: Record) -> None:
         for use in record.usage:

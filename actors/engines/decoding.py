@@ -151,12 +151,15 @@ class Decoder:
         """Choose and record one token for each row. logits: [row][V]; returns ids [row]."""
         logprobs = logits.log_softmax(dim=-1)
         tokens = logits.argmax(dim=-1)
-        groups: dict[Sampling, list[int]] = defaultdict(list)
+        groups: dict[tuple[Sampling, bool], list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
-            if row.generator is not None:
-                groups[row.request.sampling].append(i)
-        for sampling, members in groups.items():
-            tokens[members] = _draw([rows[i] for i in members], logits[members], sampling)
+            sampling, greedy = row.request.sampling, row.generator is None
+            if not greedy or sampling.repetition_penalty != 1.0:
+                groups[sampling, greedy].append(i)
+        for (sampling, greedy), members in groups.items():
+            some = [rows[i] for i in members]
+            scores = _penalized(some, logits[members], sampling.repetition_penalty)
+            tokens[members] = scores.argmax(dim=-1) if greedy else _draw(some, scores, sampling)
         chosen = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
         for row, token, logprob in zip(rows, tokens.tolist(), chosen, strict=True):
             row.ids.append(token)
@@ -189,14 +192,19 @@ class Decoder:
         return min((text.index(stop) for stop in stops if stop in text), default=None)
 
 
-def _draw(rows: Sequence[_Row], logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """One token for each row from its own generator. logits: [row][V]; returns ids [row]."""
+def _penalized(rows: Sequence[_Row], logits: torch.Tensor, strength: float) -> torch.Tensor:
+    """The logits with all tokens of prompt and reply penalized. logits: [row][V]."""
     scores = logits.clone()
-    if sampling.repetition_penalty != 1.0:
-        penalty = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)
+    if strength != 1.0:
+        penalty = RepetitionPenaltyLogitsProcessor(strength)
         for i, row in enumerate(rows):
             seen = torch.tensor([[*row.request.prompt_ids, *row.ids]], device=scores.device)
             scores[i : i + 1] = penalty(seen, scores[i : i + 1])
+    return scores
+
+
+def _draw(rows: Sequence[_Row], scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """One token for each row from its own generator. scores: [row][V]; returns ids [row]."""
     if sampling.temperature != 1.0:
         scores = TemperatureLogitsWarper(sampling.temperature)(None, scores)
     if sampling.top_k:

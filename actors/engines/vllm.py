@@ -120,7 +120,7 @@ class VLLMEngine:
             temperature=0.0 if greedy else asked.temperature,
             top_p=1.0 if greedy else asked.top_p,
             top_k=0 if greedy else asked.top_k,
-            repetition_penalty=1.0 if greedy else asked.repetition_penalty,
+            repetition_penalty=asked.repetition_penalty,
             seed=request.seed,
             max_tokens=min(asked.max_tokens, self.context - len(request.prompt_ids)),
             stop=list(asked.stop),

@@ -25,6 +25,7 @@ TASKS: dict[str, str] = {
     "hellaswag": "pipelines.tasks.hellaswag:HellaSwag",
     "hhh": "pipelines.tasks.hhh:Hhh",
     "lm_eval:NAME": "pipelines.tasks.lm_eval:LmEval",
+    "math500": "pipelines.tasks.math500:Math500",
     "mmlu": "pipelines.tasks.mmlu:Mmlu",
     "race_high": "pipelines.tasks.race:RaceHigh",
     "race_middle": "pipelines.tasks.race:RaceMiddle",

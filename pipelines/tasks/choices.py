@@ -10,13 +10,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
+
+from pydantic import model_validator
 
 from actors.types import FinishReason, Item
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.files import Row
 from pipelines.tasks.multiple_choice import (
-    INSTRUCTION,
+    INSTRUCTIONS,
     grade_letter,
     lettered,
     ordered,
@@ -31,6 +33,17 @@ class ChoiceConfig(TaskConfig):
     target: Literal["text", "letter"] = "text"
     """What is scored after the prompt: the text of a choice, which the prompt doesn't show, or its
     letter, after a prompt that lists all choices."""
+    reply: Literal["letter", "reasoning"] = "letter"
+    """What is generated: the letter alone, or, without worked examples, steps that end in it."""
+
+    @model_validator(mode="after")
+    def _without_shots(self) -> Self:
+        if self.reply == "reasoning" and self.shots:
+            raise ValueError(
+                "reply: reasoning has no worked examples to show, since those of the data are "
+                "letters; set shots to 0"
+            )
+        return self
 
 
 ChoiceT = TypeVar("ChoiceT", bound=ChoiceConfig)
@@ -76,7 +89,7 @@ class ChoiceTask(RowTask[ChoiceT]):
         """Read one row. Raises ConfigError naming row and field."""
 
     def ask(self, question: str) -> str:
-        return f"{question}\n\n{INSTRUCTION}"
+        return f"{question}\n\n{INSTRUCTIONS[self.config.reply]}"
 
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
         return grade_letter(item.reference, item.choices, text, finish_reason)

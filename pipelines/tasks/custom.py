@@ -14,7 +14,6 @@ Answer   what `extract` finds in the final part of the reply (replies.py), compa
 """
 
 import re
-from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -27,16 +26,13 @@ from pipelines.tasks.files import Row
 from pipelines.tasks.multiple_choice import INSTRUCTION, find_letter, shuffled
 from pipelines.tasks.replies import final_part, last_boxed
 from pipelines.tasks.rows import RowTask, Shot
-from pipelines.tasks.symbolic import SymbolicChecker, Verdict, squeeze
+from pipelines.tasks.symbolic import (
+    Outcome,
+    SymbolicChecker,
+    canonical_answer,
+    grade_symbolic,
+)
 from pipelines.tasks.templates import Template
-
-Outcome = Literal["correct", "wrong", "truncated", "no_answer", "timed_out"]
-
-VERDICTS: dict[Verdict, Outcome] = {
-    "equal": "correct",
-    "different": "wrong",
-    "timed_out": "timed_out",
-}
 
 
 class Example(StrictConfig):
@@ -137,15 +133,15 @@ class Custom(RowTask[CustomConfig]):
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
         cut = finish_reason == "length"
         answer = self._extract(final_part(text), item.choices, cut=cut)
+        if self.config.compare == "symbolic":
+            return grade_symbolic(self._checker, item.reference, answer, finish_reason)
         answer = None if answer is None else self._canonical(answer)
         if answer is None:
             outcome: Outcome = "truncated" if cut else "no_answer"
         else:
-            outcome = self._compare(item.reference, answer)
+            outcome = "correct" if answer == item.reference else "wrong"
         credit = (("accuracy", float(outcome == "correct")),)
-        return Grade(
-            answer=answer, outcome=outcome, metrics=() if outcome == "timed_out" else credit
-        )
+        return Grade(answer=answer, outcome=outcome, metrics=credit)
 
     def _gold(self, row: Row) -> Any:
         if self.config.choices:
@@ -187,25 +183,10 @@ class Custom(RowTask[CustomConfig]):
     def _canonical(self, answer: str) -> str | None:
         """Answers that compare as equal get the same text, but for what only sympy can tell."""
         compare = self.config.compare
-        if compare in ("number", "symbolic"):
-            number = _plain_number(answer) if compare == "symbolic" else read_number(answer)
-            if number is not None:
-                return canonical_number(number)
-            return None if compare == "number" else squeeze(answer) or None
+        if compare == "symbolic":
+            return canonical_answer(answer)
+        if compare == "number":
+            number = read_number(answer)
+            return None if number is None else canonical_number(number)
         words = " ".join(answer.split())
         return (words.casefold() if compare == "casefold" else words) or None
-
-    def _compare(self, reference: str, answer: str) -> Outcome:
-        if reference == answer:
-            return "correct"
-        if self.config.compare != "symbolic":
-            return "wrong"
-        verdict = self._checker.compare(reference, answer)
-        return VERDICTS[verdict]
-
-
-def _plain_number(text: str) -> Fraction | None:
-    """A number, if the text is nothing else: `2x` and `(1, 2)` are not numbers."""
-    bare = squeeze(text)
-    written = re.fullmatch(r"-?[0-9.,]+(?:/[0-9]+)?|-?\\[dt]?frac\{[0-9]+\}\{[0-9]+\}", bare)
-    return read_number(bare) if written else None

@@ -16,6 +16,12 @@ from pipelines.tasks.files import Row
 from pipelines.tasks.replies import final_part, last_boxed
 
 INSTRUCTION = "Answer with the letter of the best option only."
+INSTRUCTIONS = {
+    "letter": INSTRUCTION,
+    "reasoning": "Think step by step, then end with 'The answer is X', where X is the letter of "
+    "the best option.",
+}
+"""By `ChoiceConfig.reply`."""
 
 _LATEX_WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{([^{}]*)\}")
 _MARKDOWN = re.compile(r"\*\*|__|`|\$")

@@ -17,14 +17,24 @@ import multiprocessing
 import re
 import signal
 import threading
+from fractions import Fraction
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-from actors.types import EngineError
+from actors.types import EngineError, FinishReason
+from pipelines.tasks.answers import canonical_number, read_number
+from pipelines.tasks.base import Grade
 
 Verdict = Literal["equal", "different", "timed_out"]
+Outcome = Literal["correct", "wrong", "truncated", "no_answer", "timed_out"]
+
+VERDICTS: dict[Verdict, Outcome] = {
+    "equal": "correct",
+    "different": "wrong",
+    "timed_out": "timed_out",
+}
 
 MAX_LENGTH = 400
 """Characters; a longer text is prose, not an answer, and equals only itself."""
@@ -103,6 +113,33 @@ class SymbolicChecker:
         if self._pipe is not None:
             self._pipe.close()
         self._child = self._pipe = None
+
+
+def canonical_answer(text: str) -> str | None:
+    """Equal answers get the same text, but for what only sympy can tell; None: nothing there."""
+    number = _plain_number(text)
+    return canonical_number(number) if number is not None else squeeze(text) or None
+
+
+def grade_symbolic(
+    checker: SymbolicChecker, reference: str, answer: str | None, reason: FinishReason
+) -> Grade:
+    """Grade an extracted answer, None for none. reference: canonical. A comparison that isn't done
+    in time is no verdict.
+    """
+    answer = None if answer is None else canonical_answer(answer)
+    outcome: Outcome = "truncated" if reason == "length" else "no_answer"
+    if answer is not None:
+        outcome = VERDICTS[checker.compare(reference, answer)]
+    credit = (("accuracy", float(outcome == "correct")),)
+    return Grade(answer=answer, outcome=outcome, metrics=() if outcome == "timed_out" else credit)
+
+
+def _plain_number(text: str) -> Fraction | None:
+    """A number, if the text is nothing else: `2x` and `(1, 2)` are not numbers."""
+    bare = squeeze(text)
+    written = re.fullmatch(r"-?[0-9.,]+(?:/[0-9]+)?|-?\\[dt]?frac\{[0-9]+\}\{[0-9]+\}", bare)
+    return read_number(bare) if written else None
 
 
 def squeeze(text: str) -> str:

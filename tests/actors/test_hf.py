@@ -115,9 +115,13 @@ def test_a_repetition_penalty_counts_the_prompt_and_not_the_padding(engine, refe
     from transformers import RepetitionPenaltyLogitsProcessor
 
     sampling = Sampling(repetition_penalty=1.5, top_k=1, max_tokens=6)
-    completion, _ = run(
-        engine, request(prompts[0], sampling, seed=1), request(prompts[2], sampling, seed=1)
+    completion, greedy, _ = run(
+        engine,
+        request(prompts[0], sampling, seed=1),
+        request(prompts[0], sampling),
+        request(prompts[2], sampling, seed=1),
     )
+    assert greedy.token_ids == completion.token_ids
     penalty = RepetitionPenaltyLogitsProcessor(1.5)
     ids = list(prompts[0])
     for token in completion.token_ids:

@@ -71,7 +71,7 @@ def requests(job: Job, renderer: Any, context: int) -> tuple[list[dict[str, Any]
                     temperature=0.0 if greedy else sampling.temperature,
                     top_p=1.0 if greedy else sampling.top_p,
                     top_k=0 if greedy else sampling.top_k,
-                    repetition_penalty=1.0 if greedy else sampling.repetition_penalty,
+                    repetition_penalty=sampling.repetition_penalty,
                     seed=seed,
                     max_tokens=min(sampling.max_tokens, context - len(ids)),
                     stop_token_ids=list(renderer.stop_token_ids),

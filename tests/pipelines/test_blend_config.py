@@ -16,6 +16,7 @@ from pipelines import execute, live
 from pipelines.config import override
 from pipelines.job import Job, bind, prepare
 from results.costs import Member
+from results.directories import open_directory
 from results.store import Manifest, Store
 
 FAKE = {"engine": "fake"}
@@ -123,10 +124,10 @@ def test_each_members_prompt_is_shown_and_kept(tmp_path: Path) -> None:
     assert said[1] == "prompt of b: not shown: refuses roles"
 
 
-def test_the_manifest_says_who_may_be_drawn_and_how_large_they_are() -> None:
+def test_the_manifest_says_who_may_be_drawn_and_how_large_they_are(tmp_path: Path) -> None:
     small = {"engine": "hf", "path": "bundled:smollm2-135m-instruct"}
     job = prepare(override({**PLAIN, "models": {"a": small, "b": FAKE}}, []))
-    assert execute._manifest(job).members == {
+    assert execute._manifest(job, open_directory(tmp_path / "run")).members == {
         "a": Member(share=0.75, parameters=134_515_008),
         "b": Member(share=0.25, parameters=None),
     }

@@ -158,3 +158,16 @@ def test_the_examples_of_a_hub_data_set_are_its_own_dev_split():
     assert task.shots_source.config.split == "dev"
     assert (task.shots_source.label, task.shots_source.config.subset) == ("cais/mmlu", "all")
     assert not task.is_local
+
+
+def test_a_reply_may_reason_before_its_letter_without_worked_examples(folders):
+    task = load(folders, shots=0, reply="reasoning")
+    item = next(task.items())
+    asked = item.messages[-1].content
+    assert asked.endswith("end with 'The answer is X', where X is the letter of the best option.")
+    reply = "A good start: B is too old and (C) too far.\n\nThe answer is D. A reason follows"
+    assert task.grade(item, reply, "stop").answer == "D"
+    assert task.grade(item, "B is too old, C too far", "stop").outcome == "no_answer"
+    assert task.grade(item, "So the answer is D", "length").outcome == "truncated"
+    with pytest.raises(ConfigError, match=r"reply: reasoning has no worked examples to show"):
+        load(folders, shots=2, reply="reasoning")

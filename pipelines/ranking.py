@@ -1,0 +1,56 @@
+"""What a config must bind for the rankers it names, checked before any model loads."""
+
+from typing import Any
+
+from actors.judge import MOST_SHOWN
+from actors.types import ConfigError
+from pipelines import decoding, rank
+from pipelines.agreement import SCORER
+from pipelines.config import RunConfig
+from pipelines.methods.consensus import READS
+from results.pools import OF
+
+
+def check_rankers(config: RunConfig, method_config: Any) -> bool:
+    """Whether the method draws and ranks. Raises ConfigError for what its rankers lack."""
+    if isinstance(method_config, decoding.Config):
+        _check_pools(config, method_config)
+        method_config = method_config.ranked()
+    if not isinstance(method_config, rank.Config):
+        return False
+    for name, judge in config.roles.scorers.items():
+        if judge.kind == "judge_kway" and method_config.n > MOST_SHOWN:
+            raise ConfigError(
+                f"roles.scorers.{name}: judge_kway shows at most {MOST_SHOWN} candidates at once, "
+                f"and pipeline.n is {method_config.n}; lower it, or use judge_pairwise"
+            )
+    for ranker in method_config.rankers:
+        scorer = rank.scorer_of(ranker)
+        if scorer in READS:
+            bound_scorer = config.roles.scorers.get(SCORER)
+            if bound_scorer is None or bound_scorer.kind != SCORER:
+                raise ConfigError(
+                    f"pipeline.rankers: {ranker!r} needs the scorer of kind {SCORER!r} under that "
+                    f"name; add roles.scorers.{SCORER}: {{kind: {SCORER}, model: NAME}}"
+                )
+            continue
+        if scorer is not None and scorer not in config.roles.scorers:
+            bound = ", ".join(config.roles.scorers) or "none"
+            raise ConfigError(
+                f"pipeline.rankers: {ranker!r} needs the scorer {scorer!r}; this config binds "
+                f"{bound}; add roles.scorers.{scorer}"
+            )
+    return True
+
+
+def _check_pools(config: RunConfig, method_config: decoding.Config) -> None:
+    names = [*config.roles.shares, *config.roles.scorers]
+    if unclear := [name for name in names if OF in name]:
+        raise ConfigError(f"{unclear[0]!r}: pipeline decoding has names with {OF!r} for its pools")
+    replays = [name for name in config.roles.shares if config.models[name].engine == "replay"]
+    changed = [d for d in method_config.decodings if d not in method_config.base]
+    if replays and changed:
+        raise ConfigError(
+            f"pipeline.sweep: model {replays[0]!r} is a replay, whose candidates are decoded "
+            "already; bind a model of its own for each file, or leave the sweep out"
+        )
