@@ -25,11 +25,9 @@ from pipelines.config import place
 from pipelines.job import Job
 from pipelines.live import work_off
 from results.directories import Directory, fresh_directory, open_directory
-from results.judges import judges_of
-from results.parts import read_records
 from results.report import write_report
 from results.store import Manifest, Store
-from results.summary import Summary, summarize_answers, write_summary
+from results.summary import Summary, summarize_run, write_summary
 
 PACKAGES = (
     "lilliput",
@@ -125,19 +123,14 @@ def execute(
         stopped = bool(owed) and not work_off(owed, console, as_json=as_json)
         for job, store in opened:
             if len(store.committed()) == job.num_shards:
-                yield job, store.directory, _conclude(job, store)
+                yield job, store.directory, _conclude(store)
         if stopped:
             raise KeyboardInterrupt
 
 
-def _conclude(job: Job, store: Store) -> Summary:
+def _conclude(store: Store) -> Summary:
     """Summarize a complete run and write its report."""
-    summary = summarize_answers(
-        read_records(store.directory),
-        limited=job.task.limited,
-        judges=judges_of(job.identity),
-        members=store.manifest.members,
-    )
+    summary = summarize_run(store.directory)
     write_summary(store.directory, summary)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     store.note(finished=finished, usage=summary.usage)

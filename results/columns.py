@@ -40,6 +40,8 @@ class Columns:
         self.item_ids: list[str] = []
         """The rows of every column."""
         self.groups: list[str] = []
+        self.failed = 0
+        """Items that have no row."""
         self.grouped = False
         """Some items are in a group that has another name than theirs."""
         self._values: dict[Key, array[float]] = {}
@@ -61,6 +63,7 @@ class Columns:
         """Take in one record; those that failed have no row."""
         self.task = record.task
         if record.outcome != "ok":
+            self.failed += 1
             return
         row = len(self.item_ids)
         self.item_ids.append(record.item_id)
@@ -109,8 +112,7 @@ class Columns:
         if k == 0:
             role = f"generator:{method}"
             return self._cost(role, "tokens"), self._cost(role, "prompt_tokens"), None
-        name = method.removeprefix("weighted:")
-        scorer = "scorer:" + ("consensus" if name in READ else name.partition(":")[2] or name)
+        scorer = f"scorer:{scorer_of(method)}"
         role = "generator:sample"
         tokens_Q, prompt_Q = self._cost(role, "tokens"), self._cost(role, "prompt_tokens")
         scored_Q = None
@@ -150,6 +152,12 @@ class Columns:
         padded_Q = np.full(len(self.item_ids), nan)
         padded_Q[: len(column)] = column
         return padded_Q
+
+
+def scorer_of(method: str) -> str:
+    """The scorer whose verdicts the method reads; of one that reads none, its own name."""
+    name = method.removeprefix("weighted:")
+    return "consensus" if name in READ else name.partition(":")[2] or name
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

@@ -16,12 +16,11 @@ from plotly import graph_objects as go
 from plotly import offline
 
 from results.directories import Where, open_directory, unwritable
-from results.judges import judges_of
 from results.parts import read_records
 from results.pitfalls import MANY_TRUNCATED
 from results.schema import UNBOUNDED
 from results.store import Manifest, read_manifest
-from results.summary import Row, Summary, summarize_answers, write_summary
+from results.summary import Row, Summary, summarize_run, write_summary
 
 SHOWN_ITEMS = 20
 SHARES = {"tickformat": ".0%"}
@@ -48,12 +47,7 @@ def write_report(run_dir: Where, summary: Summary | None = None) -> str:
     run_dir = open_directory(run_dir)
     manifest = read_manifest(run_dir)
     if summary is None:
-        summary = summarize_answers(
-            read_records(run_dir),
-            limited=manifest.limited,
-            judges=judges_of(manifest.identity),
-            members=manifest.members,
-        )
+        summary = summarize_run(run_dir)
         write_summary(run_dir, summary)
     metric = summary.rows[0].metric if summary.rows else ""
     rows = [row for row in summary.rows if row.metric == metric]
