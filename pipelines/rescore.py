@@ -7,6 +7,7 @@ overrides as for `run`.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -16,11 +17,11 @@ from pipelines.config import override
 from pipelines.job import regrading
 from pipelines.records import answered, regrade
 from results.directories import Directory, Where, open_directory
-from results.judges import judges_of
-from results.parts import read_parts, read_records
+from results.parts import read_parts
 from results.report import write_report
 from results.store import Manifest, Store, read_manifest
-from results.summary import Summary, summarize_answers, write_summary
+from results.summary import Summary, summarize_run, write_summary
+from results.verify import Again
 
 GRADING = re.compile(
     r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks|game\.\w+|length_norm|normalize_labels)|roles\.scorers\.(\w+)\.scale)=.*",
@@ -64,15 +65,21 @@ def rescore(
         for shard_id, records in read_parts(run):
             if shard_id not in done:
                 store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
-        summary = summarize_answers(
-            read_records(store.directory),
-            limited=manifest.limited,
-            judges=judges_of(manifest.identity),
-            members=manifest.members,
-        )
+        summary = summarize_run(store.directory)
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary
+
+
+def answering(run: Where) -> Again | None:
+    """How a run's answers follow from its graded candidates and their scores; None where run.json
+    doesn't say. Raises ConfigError for a config of another version.
+    """
+    manifest = read_manifest(run)
+    if "config" not in manifest.about:
+        return None
+    job = regrading(override(_config(manifest.about, run), ()), manifest.identity)
+    return partial(answered, job)
 
 
 def _config(about: Mapping[str, Any], run: Where) -> Mapping[str, Any]:

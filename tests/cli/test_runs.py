@@ -185,6 +185,15 @@ def test_compare_fails_exactly_when_the_second_run_is_worse(
     assert "better" in won.stdout
 
 
+def test_a_run_is_verified_as_it_was_written_down_to_what_each_method_chose(
+    run: Path, worse: Path, tools: Any
+) -> None:
+    done = tools.finished(run.parent, "verify", "sums", worse)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("verified: ") == 2
+    assert "24 items in 12 parts" in done.stdout
+
+
 def test_report_writes_the_page_again(worse: Path, tools: Any) -> None:
     (worse / "report.html").unlink()
     done = tools.finished(worse.parent, "report", "boxed")
