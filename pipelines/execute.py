@@ -130,7 +130,7 @@ def execute(
 
 def _conclude(store: Store) -> Summary:
     """Summarize a complete run and write its report."""
-    summary = summarize_run(store.directory)
+    summary = summarize_run(store.directory, store.manifest)
     write_summary(store.directory, summary)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     store.note(finished=finished, usage=summary.usage)

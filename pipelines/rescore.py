@@ -65,7 +65,7 @@ def rescore(
         for shard_id, records in read_parts(run):
             if shard_id not in done:
                 store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
-        summary = summarize_run(store.directory)
+        summary = summarize_run(store.directory, store.manifest)
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary

@@ -44,14 +44,14 @@ def compare(
     else:
         code = int(any(comparison.worse for comparison in comparisons))
     if as_json:
-        rows = [
-            {**asdict(row), "verdict": row.verdict, "task": comparison.task}
-            for comparison in comparisons
-            for row in comparison.rows
-        ]
         told: dict[str, Any] = {
-            "rows": rows,
-            "tasks": [{**asdict(one), "rows": None} for one in comparisons],
+            "comparisons": [
+                {
+                    **asdict(comparison),
+                    "rows": [{**asdict(row), "verdict": row.verdict} for row in comparison.rows],
+                }
+                for comparison in comparisons
+            ],
             "gate": None if found is None else {**asdict(found), "verdict": found.verdict},
             "exit_code": code,
         }

@@ -1,10 +1,13 @@
 """What the terminal shows of comparisons, gates and verifications."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 
 from pipelines.gates import Gate
 from pipelines.tables import plain_table
-from results.compare import Comparison, ComparisonRow
+from results.compare import UNDECIDED, Comparison, ComparisonRow
+from results.power import about
 from results.verify import Verification
 
 SHOWN = 20
@@ -85,33 +88,36 @@ def print_verification(out: Console, found: Verification) -> None:
     for one in found.mismatches[:SHOWN]:
         line = f"{found.run}: {one.name}: wanted {one.wanted}, got {one.got}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if any(one.name.startswith("report.html, ") for one in found.mismatches):
+        said = (
+            f"{found.run}: a page of another version differs too; `lilliput report` makes it anew"
+        )
+        out.print(said, highlight=False, markup=False, soft_wrap=True)
     if len(found.mismatches) > SHOWN:
         out.print(f"{found.run}: and {len(found.mismatches) - SHOWN:,} more differences")
 
 
 def _verdict(row: ComparisonRow) -> str:
-    if row.worse or row.better or row.items_needed is None:
+    # With as many items as there are, Holm's adjustment alone may leave a row undecided.
+    if row.verdict != UNDECIDED or (row.items_needed or 0) <= row.items:
         return row.verdict
-    # With as many as there are, a difference may be found before Holm's adjustment only.
-    needed = max(row.items_needed, row.items)
-    return row.verdict if needed == row.items else f"{row.verdict} (by about {needed:,} items)"
+    return f"{row.verdict} ({about(row.items_needed or 0)} items would)"
 
 
 def _detectable(comparison: Comparison) -> str:
-    least, most = (of(row.detectable for row in comparison.rows) for of in (min, max))
-    others = [row.detectable_unpaired for row in comparison.rows]
     items = f"{comparison.items:,} items" if comparison.paired else "so many items on each side"
-    apart = (
-        f"; were they over different items, {_points(min(others), max(others))}"
-        if comparison.paired
-        else ""
+    said = (
+        f"smallest difference that {items} could show: "
+        f"{_points(row.detectable for row in comparison.rows)} "
+        "(found with 80 % power at p < 0.05, before Holm)"
     )
-    return (
-        f"smallest difference that {items} could show: {_points(least, most)} points "
-        f"(found with 80 % power at p < 0.05, before Holm){apart}"
-    )
+    if not comparison.paired:
+        return said
+    apart = _points(row.detectable_unpaired for row in comparison.rows)
+    return f"{said}; were they different items in A and B: {apart}"
 
 
-def _points(least: float, most: float) -> str:
-    low, high = f"{100 * least:.1f}", f"{100 * most:.1f}"
-    return low if low == high else f"{low} to {high}, by row,"
+def _points(effects: Iterable[float]) -> str:
+    shown = [f"{100 * effect:.1f}" for effect in effects]
+    least, most = min(shown, key=float), max(shown, key=float)
+    return f"{least} points" if least == most else f"{least} to {most} points by row"

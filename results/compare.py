@@ -16,6 +16,7 @@ from results.power import items_needed, minimum_detectable_effect, spread_of
 from results.resampling import Floats
 
 ALPHA = 0.05
+UNDECIDED = "not told apart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class ComparisonRow:
     @property
     def verdict(self) -> str:
         """In words."""
-        return "worse" if self.worse else "better" if self.better else "not told apart"
+        return "worse" if self.worse else "better" if self.better else UNDECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 
 from results.differences import Difference, paired_difference
-from results.power import items_needed, spread_of
+from results.power import about, items_needed, spread_of
 from results.resampling import Floats
 from results.stats import quantile
 
@@ -146,6 +146,6 @@ def _undecided(found: Difference, threshold: float, confidence: float) -> tuple[
         return None, "the difference is the threshold itself: no number of items would decide"
     side = "pass" if effect > 0 else "fail"
     return needed, (
-        f"about {needed:,} items would decide, not {found.items:,}: {side}ing with 80 % "
+        f"{about(needed)} items would decide, not {found.items:,}: {side}ing with 80 % "
         "probability, were this the true difference"
     )

@@ -40,6 +40,12 @@ def items_needed(
     return max(2, ceil((unit / abs(effect)) ** 2 - 1e-9))
 
 
+def about(items: int) -> str:
+    """A number of items in words, two digits of it, rounded up: `about 82,000`."""
+    unit = 10 ** max(len(str(items)) - 2, 0)
+    return f"about {ceil(items / unit) * unit:,}"
+
+
 def spread_of(stderr: float, items: int) -> float:
     """Of one item, from the standard error that so many have together."""
     return stderr * sqrt(items)

@@ -47,7 +47,7 @@ def write_report(run_dir: Where, summary: Summary | None = None) -> str:
     run_dir = open_directory(run_dir)
     manifest = read_manifest(run_dir)
     if summary is None:
-        summary = summarize_run(run_dir)
+        summary = summarize_run(run_dir, manifest)
         write_summary(run_dir, summary)
     metric = summary.rows[0].metric if summary.rows else ""
     rows = [row for row in summary.rows if row.metric == metric]

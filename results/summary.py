@@ -20,7 +20,7 @@ from results.costs import Member
 from results.differences import Difference
 from results.directories import Where
 from results.judges import Judge, Judged, JudgeRow, doubts, judges_of
-from results.manifest import read_manifest
+from results.manifest import Manifest
 from results.marginals import MarginalRow, marginals
 from results.parts import read_records
 from results.pitfalls import pitfalls
@@ -119,9 +119,8 @@ class Summary:
         return sum(count for outcome, count in self.items.items() if outcome != "ok")
 
 
-def summarize_run(run_dir: Where) -> Summary:
-    """Summarize a run directory. Raises ResultsError: no run, damaged records."""
-    manifest = read_manifest(run_dir)
+def summarize_run(run_dir: Where, manifest: Manifest) -> Summary:
+    """Summarise a run directory from its records. Raises ResultsError."""
     return summarize_answers(
         read_records(run_dir),
         limited=manifest.limited,

@@ -4,8 +4,8 @@
                          |                        | compared with
               answers as chosen now        summary.json, report.html as they are
 
-The page is compared text by text, a script's data too, so a figure that was changed is found
-wherever the page has it; only the library that draws the charts is passed over.
+The page is compared text by text, scripts and their data too, so a figure that was changed is found
+wherever the page has it. A page that another version made differs as well: it is to be made anew.
 """
 
 import json
@@ -59,7 +59,7 @@ def verify(run_dir: Where, again: Again | None = None) -> Verification:
     if not found:
         # Figures of records that aren't whole would differ everywhere.
         try:
-            summary = summarize_run(directory)
+            summary = summarize_run(directory, manifest)
         except ResultsError as error:
             found.append(Mismatch(name="records", wanted="items that add up", got=str(error)))
         else:

@@ -197,10 +197,11 @@ def test_json_has_the_flips_both_ways_by_item(runs: Callable[..., Path]) -> None
     b = runs("b", [answering(number, float(3 < number < 70)) for number in range(120)])
     code, said = lilliput("compare", a, b, "--json")
     told = json.loads(said)
-    (row,) = told["rows"]
+    (comparison,) = told["comparisons"]
+    (row,) = comparison["rows"]
     assert row["lost"] == [f"toy-{number}" for number in range(4)]
     assert row["gained"] == [f"toy-{number}" for number in range(60, 70)]
-    assert (row["gains"], row["losses"], row["task"], row["verdict"]) == (
+    assert (row["gains"], row["losses"], comparison["task"], row["verdict"]) == (
         *(10, 4),
         *("toy", "not told apart"),
     )
@@ -218,11 +219,12 @@ def test_folders_of_runs_are_compared_task_by_task_and_adjusted_together(
             runs(f"{folder}/{task}", [replace(one, task=task) for one in records])
     old, new = tmp_path / "old", tmp_path / "new"
     _, said = lilliput("compare", old, new, "--json")
-    told = json.loads(said)
-    assert {row["task"] for row in told["rows"]} == {"toy", "other"}
-    assert len(told["tasks"]) == 2
-    alone = json.loads(lilliput("compare", old / "toy", new / "toy", "--json")[1])["rows"]
-    together = [row for row in told["rows"] if row["task"] == "toy"]
+    found = {one["task"]: one["rows"] for one in json.loads(said)["comparisons"]}
+    assert found.keys() == {"toy", "other"}
+    (single,) = json.loads(lilliput("compare", old / "toy", new / "toy", "--json")[1])[
+        "comparisons"
+    ]
+    alone, together = single["rows"], found["toy"]
     assert [row["p"] for row in together] == [row["p"] for row in alone]
     assert all(x["p_holm"] >= y["p_holm"] for x, y in zip(together, alone, strict=True))
     assert any(x["p_holm"] > y["p_holm"] for x, y in zip(together, alone, strict=True))
@@ -240,7 +242,8 @@ def test_unpaired_runs_may_be_over_different_items(runs: Callable[..., Path]) ->
     a = runs("a", [record(number, skill=0.3) for number in range(60)])
     b = runs("b", [record(number, skill=0.7) for number in range(100, 200)])
     code, said = lilliput("compare", a, b, "--unpaired", "--json")
-    row = next(row for row in json.loads(said)["rows"] if row["method"] == "first")
+    (comparison,) = json.loads(said)["comparisons"]
+    row = next(row for row in comparison["rows"] if row["method"] == "first")
     assert (row["items"], row["gains"], row["gained"]) == (60, None, [])
     assert row["low"] < row["difference"] < row["high"]
     assert row["verdict"] == "better"

@@ -1,6 +1,7 @@
 """What the terminal says of comparisons."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -49,6 +50,16 @@ def compared(*rows: ComparisonRow) -> str:
 
 def test_a_comparison_says_which_difference_it_could_have_shown() -> None:
     start = "smallest difference that 400 items could show:"
-    assert f"{start} 4.2 points (found with 80 % power" in compared(row(0.042))
-    assert f"{start} 4.2 to 11.0, by row, points" in compared(row(0.11), row(0.042))
+    said = compared(row(0.042))
+    assert f"{start} 4.2 points (found with 80 % power" in said
+    assert "were they different items in A and B: 8.4 points\n" in said
+    assert f"{start} 4.2 to 11.0 points by row" in compared(row(0.11), row(0.042))
     assert "smallest" not in compared()
+
+
+def test_a_row_that_is_not_told_apart_says_how_many_items_would() -> None:
+    assert "not told apart (about 440 items would)" in compared(replace(row(0.042), p_holm=0.2))
+    enough = replace(row(0.042), p_holm=0.2, items_needed=390)
+    assert "not told apart" in compared(enough)
+    assert "items would)" not in compared(enough)
+    assert "better" in compared(row(0.042))

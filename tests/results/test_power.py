@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.power import NormalIndPower
 
 from results.differences import paired_differences
-from results.power import items_needed, minimum_detectable_effect, spread_of
+from results.power import about, items_needed, minimum_detectable_effect, spread_of
 
 
 def test_the_detectable_effect_has_the_power_it_says() -> None:
@@ -52,3 +52,10 @@ def test_a_simulated_comparison_of_that_size_finds_the_effect_as_often_as_asked(
     draws = np.random.default_rng(24).random((300, needed))
     runs = paired_differences(draws < gain, draws > 1 - loss, num_resamples=2)
     assert 0.7 < np.mean([run.p < 0.05 for run in runs]) < 0.88
+
+
+def test_numbers_of_items_are_told_in_two_digits_and_never_too_few() -> None:
+    found = [about(items) for items in (7, 40, 483, 1678, 81604, 990001)]
+    assert found == [
+        *("about 7", "about 40", "about 490", "about 1,700", "about 82,000", "about 1,000,000")
+    ]
