@@ -46,6 +46,7 @@ class Listing(StrEnum):
     scorers = "scorers"
     judges = "judges"
     configs = "configs"
+    gates = "gates"
 
 
 class Format(StrEnum):
@@ -168,7 +169,7 @@ def show(
 
 @app.command()
 def ls(what: Annotated[Listing, typer.Argument(help="What to list.")]) -> None:
-    """List tasks, models, engines, rankers, scorers or configs."""
+    """List tasks, models, engines, rankers, scorers, judges' prompts, configs or gates."""
     from pipelines import tables
     from pipelines.inspect import listing
 

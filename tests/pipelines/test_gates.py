@@ -53,6 +53,8 @@ def test_the_shipped_policies_are_valid_and_no_configs() -> None:
     for name in shipped_gates():
         assert load_policy(name).checks
         assert not any(name in config for config in shipped())
+    code, said = lilliput("ls", "gates")
+    assert (code, "B may replace A" in said) == (0, True)
 
 
 @pytest.mark.parametrize(
