@@ -1,7 +1,8 @@
 """`lilliput`: the command line. Each command parses, calls one function and prints.
 
-Exit codes: 0 done; 1 a comparison failed; 2 usage or config; 3 finished, but more items failed than
-`max_failed`; 4 cluster or engine failure; 130 interrupted: the message says which command goes on.
+Exit codes: 0 done; 1 a comparison, a gate or a verification failed; 2 usage or config; 3 finished,
+but more items failed than `max_failed`, or a gate is inconclusive; 4 cluster or engine failure; 130
+interrupted: the message says which command goes on.
 """
 
 import sys
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from pipelines import batch_commands as batch
+from pipelines import result_commands as result
 from pipelines.exits import INTERRUPTED, Interrupted, explain
 
 app = typer.Typer(
@@ -44,6 +46,7 @@ class Listing(StrEnum):
     scorers = "scorers"
     judges = "judges"
     configs = "configs"
+    gates = "gates"
 
 
 class Format(StrEnum):
@@ -144,17 +147,6 @@ def report(run: Run) -> None:
 
 
 @app.command()
-def compare(run_a: Run, run_b: Run) -> None:
-    """Compare two runs item by item; exit code 1 when the second is worse at anything."""
-    from pipelines import tables
-    from results.compare import compare as compare_runs
-
-    comparison = compare_runs(run_a, run_b)
-    tables.print_comparison(tables.console(), comparison)
-    raise typer.Exit(1 if comparison.worse else 0)
-
-
-@app.command()
 def score(
     run: Run,
     overrides: Overrides = None,
@@ -186,7 +178,7 @@ def show(
 
 @app.command()
 def ls(what: Annotated[Listing, typer.Argument(help="What to list.")]) -> None:
-    """List tasks, models, engines, rankers, scorers or configs."""
+    """List tasks, models, engines, rankers, scorers, judges' prompts, configs or gates."""
     from pipelines import tables
     from pipelines.inspect import listing
 
@@ -259,7 +251,15 @@ def drill(
     raise typer.Exit(run_drill(request, tables.console()))
 
 
-for command in (batch.reward, batch.judge, batch.rank, batch.train_reward, batch.check_reward):
+for command in (
+    result.compare,
+    result.verify,
+    batch.reward,
+    batch.judge,
+    batch.rank,
+    batch.train_reward,
+    batch.check_reward,
+):
     app.command()(command)
 
 

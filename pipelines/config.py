@@ -14,6 +14,9 @@ from actors.role_config import RolesConfig
 from actors.types import ConfigError
 from cluster.config import ClusterConfig
 
+GATES = "gates/"
+"""In front of the names of gate policies among the YAML files."""
+
 
 class Price(StrictConfig):
     """What a model costs, in any one currency: by the token or by the hour."""
@@ -144,10 +147,15 @@ def load(config: str, overrides: Sequence[str] = ()) -> RunConfig:
 
 def _read(config: str) -> tuple[str, dict[str, Any]]:
     """Where a config is, and what it says."""
+    path = find(config)
+    return str(path), {"name": path.stem, **read_yaml(path)}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of keys, interpolations as they are written. Raises ConfigError."""
     from omegaconf import DictConfig, OmegaConf
     from yaml import YAMLError
 
-    path = find(config)
     try:
         content = OmegaConf.load(path)
     except (YAMLError, OSError, ValueError) as error:
@@ -155,7 +163,7 @@ def _read(config: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(content, DictConfig):
         raise ConfigError(f"{path}: wanted a mapping of config keys")
     written: Any = OmegaConf.to_container(content)
-    return str(path), {"name": path.stem, **written}
+    return {str(key): value for key, value in written.items()}
 
 
 def override(
@@ -202,31 +210,46 @@ def find(config: str) -> Path:
     """The file of that path, or the shipped config of that name. Raises ConfigError that lists
     the shipped ones.
     """
-    path = Path(config)
+    return found_in(shipped(), config, "config")
+
+
+def found_in(known: Mapping[str, Path], name: str, what: str) -> Path:
+    """The file of that path, or the known one of that name. Raises ConfigError that lists these."""
+    path = Path(name)
     if path.is_file():
         return path
-    known = shipped()
-    if config in known:
-        return known[config]
-    raise ConfigError(f"no config {config!r}: it is neither a file nor one of {', '.join(known)}")
+    if name in known:
+        return known[name]
+    raise ConfigError(f"no {what} {name!r}: it is neither a file nor one of {', '.join(known)}")
 
 
 def shipped() -> Mapping[str, Path]:
     """The configs that come with Lilliput, by name."""
+    # Judges' prompts and gates are no configs, nor is a manifest for Kubernetes: its first key says
+    # so.
+    return {
+        name: path
+        for name, path in shipped_yaml().items()
+        if not name.startswith(("judges/", GATES))
+        and not re.search(r"^apiVersion:", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+def shipped_gates() -> Mapping[str, Path]:
+    """The gate policies that come with Lilliput, by name."""
+    found = shipped_yaml()
+    return {name.removeprefix(GATES): found[name] for name in found if name.startswith(GATES)}
+
+
+def shipped_yaml() -> Mapping[str, Path]:
+    """All YAML files of `configs`, by their path in it without `.yaml`."""
     # A package of YAML alone has no __init__.py, and importlib.resources can't open such a package
     # when it is installed in editable mode.
     spec = find_spec("configs")
     folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
-    found = {
+    return {
         path.relative_to(folder).with_suffix("").as_posix(): path
         for folder in folders
         if folder.is_dir()
         for path in sorted(folder.rglob("*.yaml"))
-    }
-    # Judges' prompts are no configs, nor is a manifest for Kubernetes: its first key says so.
-    return {
-        name: path
-        for name, path in found.items()
-        if not name.startswith("judges/")
-        and not re.search(r"^apiVersion:", path.read_text(encoding="utf-8"), re.MULTILINE)
     }

@@ -128,12 +128,12 @@ def execute(
         stopped = bool(owed) and not work_off(owed, console, as_json=as_json)
         for job, store in opened:
             if len(store.committed()) == job.num_shards:
-                yield job, store.directory, _conclude(job, store)
+                yield job, store.directory, _conclude(store)
         if stopped:
             raise KeyboardInterrupt
 
 
-def _conclude(job: Job, store: Store) -> Summary:
+def _conclude(store: Store) -> Summary:
     """Summarize a complete run and write its report."""
     summary = summarize_run(store.directory, store.manifest)
     write_summary(store.directory, summary)

@@ -13,7 +13,7 @@ from actors.rendering import Renderer
 from actors.scorer_table import SCORERS
 from actors.types import ConfigError, Preview
 from pipelines import rank
-from pipelines.config import load, merge, shipped
+from pipelines.config import load, merge, shipped, shipped_gates
 from pipelines.methods.consensus import SUMMARIES
 from pipelines.tasks import TASKS, load_task, summary
 
@@ -36,6 +36,7 @@ def listing(what: str) -> list[tuple[str, str]]:
             (name, _first_comment(path)) for name, path in judge_prompts.shipped().items()
         ],
         "configs": lambda: [(name, _first_comment(path)) for name, path in shipped().items()],
+        "gates": lambda: [(name, _first_comment(path)) for name, path in shipped_gates().items()],
     }
     pairs: list[tuple[str, str]] = tables[what]()
     return pairs

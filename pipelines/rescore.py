@@ -7,6 +7,7 @@ overrides as for `run`.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from results.parts import read_parts
 from results.report import write_report
 from results.store import Manifest, Store, read_manifest
 from results.summary import Summary, summarize_run, write_summary
+from results.verify import Again
 
 GRADING = re.compile(
     r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks|reference(\.[^=]+)?|game\.\w+|length_norm|normalize_labels)|prices\..+|roles\.scorers\.(\w+)\.scale)=.*",
@@ -63,10 +65,21 @@ def rescore(
         for shard_id, records in read_parts(run):
             if shard_id not in done:
                 store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
-        summary = summarize_run(store.directory, manifest)
+        summary = summarize_run(store.directory, store.manifest)
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary
+
+
+def answering(run: Where) -> Again | None:
+    """How a run's answers follow from its graded candidates and their scores; None where run.json
+    doesn't say. Raises ConfigError for a config of another version.
+    """
+    manifest = read_manifest(run)
+    if "config" not in manifest.about:
+        return None
+    job = regrading(override(_config(manifest.about, run), ()), manifest.identity)
+    return partial(answered, job)
 
 
 def _config(about: Mapping[str, Any], run: Where) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from pipelines.study_tables import costs, forecasts, study
 from results.arms import ArmRow, ScoreMean
+from results.bounds import is_open, range_of
 from results.categories import MACRO, CategoryRow
 from results.columns import READ as CHOOSERS
-from results.compare import Comparison
 from results.directories import Where
 from results.judges import JudgeRow
 from results.marginals import MarginalRow
@@ -79,7 +79,7 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
 
 def _figures(rows: Sequence[Row]) -> Table:
     """Further figures of methods that draw nothing: a line for each."""
-    table = _table("further figures, 95 % intervals over items")
+    table = plain_table("further figures, 95 % intervals over items")
     table.add_column("figure", overflow="fold")
     for name in ("value", "interval", "items"):
         table.add_column(name, justify="right")
@@ -90,7 +90,7 @@ def _figures(rows: Sequence[Row]) -> Table:
 
 
 def _judges(rows: Sequence[JudgeRow]) -> Table:
-    table = _table("judges, 95 % intervals over items")
+    table = plain_table("judges, 95 % intervals over items")
     table.add_column("judge", overflow="fold")
     table.add_column("figure", overflow="fold")
     for name in ("value", "interval", "unbiased", "items"):
@@ -105,7 +105,7 @@ def _judges(rows: Sequence[JudgeRow]) -> Table:
 
 def _arms(rows: Sequence[ArmRow]) -> Table:
     """Arms of conversations: scores, tokens, and what a token costs."""
-    table = _table("arms, 95 % intervals over conversations; tokens over all of them")
+    table = plain_table("arms, 95 % intervals over conversations; tokens over all of them")
     table.add_column("arm", overflow="fold")
     scorers = list(dict.fromkeys(name for row in rows for name in row.scores))
     counted = ("changes", "cut", "tokens", "prompt tokens", "fresh", "cached")
@@ -140,7 +140,7 @@ def _score(mean: ScoreMean | None) -> str:
 
 def _marginals(rows: Sequence[MarginalRow]) -> Table:
     """Of each method and metric the largest k."""
-    table = _table("what each member's draws add, in points, at equal k, 95 % intervals")
+    table = plain_table("what each member's draws add, in points, at equal k, 95 % intervals")
     for name in ("member", "method", "metric"):
         table.add_column(name, overflow="fold")
     for name in ("k", "with", "without", "difference", "p", "items"):
@@ -157,7 +157,7 @@ def _marginals(rows: Sequence[MarginalRow]) -> Table:
 
 
 def _macro(rows: Sequence[CategoryRow]) -> Table:
-    table = _table(f"{MACRO}, each counting the same")
+    table = plain_table(f"{MACRO}, each counting the same")
     table.add_column("method", overflow="fold")
     for name in ("metric", "value", "interval"):
         table.add_column(name, justify="right")
@@ -181,39 +181,6 @@ def replica_table(replicas: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def print_comparison(out: Console, comparison: Comparison) -> None:
-    """Differences with intervals, p-values and flips."""
-    table = _table(f"{comparison.task}: B minus A on {comparison.items:,} items answered in both")
-    for name in ("method", "metric", "k", "A", "B", "B - A", "95 % interval", "p", "p (Holm)"):
-        table.add_column(name, justify="left" if name in ("method", "metric") else "right")
-    table.add_column("gains/losses", justify="right")
-    table.add_column("verdict")
-    for row in comparison.rows:
-        table.add_row(
-            row.method,
-            row.metric,
-            str(row.k or "-"),
-            f"{row.a:.1%}",
-            f"{row.b:.1%}",
-            f"{100 * row.difference:+.1f}",
-            f"{100 * row.low:+.1f} to {100 * row.high:+.1f}",
-            f"{row.p:.3f}",
-            f"{row.p_holm:.3f}",
-            f"{row.gains}/{row.losses}",
-            "worse" if row.worse else "better" if row.better else "not told apart",
-        )
-    out.print(table)
-    if comparison.rows:
-        out.print(_detectable(comparison), highlight=False, soft_wrap=True)
-    if comparison.setting:
-        name, a, b = comparison.setting
-        out.print(f"settings differ, first in {name}: A {a!r}, B {b!r}", highlight=False)
-    if comparison.only_a or comparison.only_b:
-        out.print(f"left out: {comparison.only_a} items only in A, {comparison.only_b} only in B")
-    if comparison.mixed:
-        out.print("one of the runs is limited to a subset of the data set, the other is not")
-
-
 def print_pairs(out: Console, pairs: Sequence[tuple[str, str]]) -> None:
     """Names and texts, aligned; a long text goes on under its own column."""
     table = Table.grid(padding=(0, 2))
@@ -226,7 +193,7 @@ def print_pairs(out: Console, pairs: Sequence[tuple[str, str]]) -> None:
 
 def print_accuracies(out: Console, found: Iterable[Any]) -> None:
     """How often each way to score finds the better of two held-out replies."""
-    table = _table("held-out pairs, 95 % intervals over prompts")
+    table = plain_table("held-out pairs, 95 % intervals over prompts")
     table.add_column("the better reply has", overflow="fold")
     for name in ("accuracy", "interval", "pairs"):
         table.add_column(name, justify="right")
@@ -246,29 +213,21 @@ def print_checks(out: Console, checks: Iterable[Any]) -> bool:
     return failed
 
 
-def _detectable(comparison: Comparison) -> str:
-    effects = [f"{100 * row.detectable:.1f}" for row in comparison.rows]
-    least, most = min(effects, key=float), max(effects, key=float)
-    points = least if least == most else f"{least} to {most}, by row,"
-    return (
-        f"smallest difference that {comparison.items:,} items could show: {points} points "
-        "(found with 80 % power at p < 0.05, before Holm)"
-    )
-
-
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """Without lines, so that it stays readable in a log file."""
     return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
 
 
 def _result(rows: Sequence[Row], metric: str) -> Table:
     first = rows[0]
     whose = f" with {first.member}" if first.member else ""
-    table = _table(f"{first.task}{whose}: {metric}, 95 % intervals over items")
+    table = plain_table(f"{first.task}{whose}: {metric}, 95 % intervals over items")
     # On a narrow terminal a name goes on in the next line: cut names can't be told apart.
     table.add_column("method", overflow="fold")
     drawn = any(row.k or row.method == "greedy" for row in rows)
     baseline = ["vs greedy"] if drawn else ["vs G"] if any(map(_is_choice, rows)) else []
-    names = ["k", "value", "interval", *baseline, "items"]
+    missing = ["if missing"] if any(map(is_open, rows)) else []
+    names = ["k", "value", "interval", *missing, *baseline, "items"]
     for name in (*names, *(("truncated", "no answer") if drawn else ()), "tokens"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -277,6 +236,7 @@ def _result(rows: Sequence[Row], metric: str) -> Table:
             str(row.k or "-"),
             _figure(row.value, row.metric),
             f"{_figure(row.low, row.metric)} to {_figure(row.high, row.metric)}",
+            *(range_of(row) if is_open(row) else "" for _ in missing),
             *(_versus(row, "versus_greedy" if drawn else "versus_likeliest") for _ in baseline),
             f"{row.items:,}",
             *((f"{row.truncated:.1%}", f"{row.no_answer:.1%}") if drawn else ()),

@@ -1,15 +1,20 @@
 """How far several judges agree, beyond what chance would make of their verdicts.
 
-    alpha = 1 - observed disagreement / disagreement of verdicts that are dealt out at random
+    alpha, kappa = 1 - observed disagreement / disagreement of verdicts dealt out at random
 
-1 is full agreement, 0 what chance gives, below 0 less than that. Disagreement of two verdicts is
-their squared difference (`interval`) or whether they differ at all (`nominal`). Units on which
-fewer than two judges have a verdict say nothing and take no part.
-Source: Krippendorff, Content Analysis, ch. 11; Hayes & Krippendorff 2007 (bootstrap).
+1 is full agreement, 0 what chance gives, below 0 less than that. For alpha (Krippendorff) all
+verdicts are dealt out from one heap; for kappa (Cohen) each judge's from a heap of their own, so a
+judge who leans to one verdict is not held against the pair. Kappa is of verdicts that are names and
+of two judges; of more, the mean over all pairs (Light). Disagreement of two verdicts is their
+squared difference (`interval`) or whether they differ at all (`nominal`). Units on which fewer than
+two judges have a verdict say nothing and take no part.
+Sources: Krippendorff, Content Analysis, ch. 11; Hayes & Krippendorff 2007 (bootstrap); Cohen 1960;
+Light 1971.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -60,25 +65,64 @@ def agreement(
     def alpha(rows: NDArray[np.intp]) -> float:
         return _alpha(counts_UV[rows], apart_VV)
 
+    return _with_interval(alpha, clusters_U, seed)
+
+
+def kappa(verdicts_UJ: Floats, *, groups: Sequence[int], seed: int = 0) -> Agreement | None:
+    """Cohen's kappa, of more than two judges Light's. U: units, J: judges; NaN: no verdict.
+
+    The interval is made as that of `agreement`. None: undefined, where for some pair of judges no
+    unit has two verdicts, or each of them gives the same one always.
+    """
+    paired_U = np.isfinite(verdicts_UJ).sum(axis=1) > 1
+    verdicts_UJ = verdicts_UJ[paired_U]
+
+    def of(rows: NDArray[np.intp]) -> float:
+        return _kappa(verdicts_UJ[rows])
+
+    if not len(verdicts_UJ) or np.isnan(of(np.arange(len(verdicts_UJ)))):
+        return None
+    return _with_interval(of, np.asarray(groups)[paired_U], seed)
+
+
+def _with_interval(
+    of: Callable[[NDArray[np.intp]], float], clusters_U: NDArray[np.int_], seed: int
+) -> Agreement:
+    """The statistic of all units, resampled by clusters. of: the statistic of some units."""
     codes_U = np.unique(clusters_U, return_inverse=True)[1]
     units_G = np.split(np.argsort(codes_U, kind="stable"), np.cumsum(np.bincount(codes_U))[:-1])
-    value = alpha(np.arange(len(counts_UV)))
+    value = of(np.arange(len(codes_U)))
     rng = np.random.default_rng(seed)
     num = len(units_G)
     if num == 1:
         return Agreement(value=value, low=-1.0, high=1.0)
     if num > FEW:
         batches = np.array_split(rng.permutation(num), NUM_BATCHES)
-        low, high = _normal(value, np.array([alpha(_units(units_G, b)) for b in batches]))
+        low, high = _normal(value, np.array([of(_units(units_G, b)) for b in batches]))
     else:
         picks = rng.integers(num, size=(NUM_RESAMPLES, num))
-        # A resample in which all verdicts are the same has no alpha.
-        alphas = np.array([alpha(_units(units_G, pick)) for pick in picks])
-        low, high = np.nanquantile(alphas, [0.025, 0.975]).tolist()
+        # A resample in which all verdicts are the same has no value.
+        found = np.array([of(_units(units_G, pick)) for pick in picks])
+        low, high = np.nanquantile(found, [0.025, 0.975]).tolist()
     if high - low < SAME:
         unseen = clopper_pearson(0.0, num).high
         low, high = value - unseen * (value + 1.0), value + unseen * (1.0 - value)
     return Agreement(value=value, low=min(low, value), high=max(high, value))
+
+
+def _kappa(verdicts_UJ: Floats) -> float:
+    """NaN where it is undefined for a pair of judges."""
+    found = []
+    for i, j in combinations(range(verdicts_UJ.shape[1]), 2):
+        a_U, b_U = verdicts_UJ[np.isfinite(verdicts_UJ[:, [i, j]]).all(axis=1)][:, [i, j]].T
+        values = np.unique([a_U, b_U])
+        a_UV, b_UV = (np.equal.outer(side, values) for side in (a_U, b_U))
+        num = len(a_U)
+        chance = float(a_UV.sum(axis=0) @ b_UV.sum(axis=0)) / num**2 if num else 1.0
+        if chance >= 1.0:
+            return float("nan")
+        found.append((float((a_U == b_U).mean()) - chance) / (1.0 - chance))
+    return float(np.mean(found))
 
 
 def _alpha(counts_UV: NDArray[np.int_], apart_VV: Floats) -> float:

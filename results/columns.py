@@ -41,6 +41,8 @@ class Columns:
         self.item_ids: list[str] = []
         """The rows of every column."""
         self.groups: list[str] = []
+        self.failed = 0
+        """Items that have no row."""
         self.grouped = False
         """Some items are in a group that has another name than theirs."""
         self._values: dict[Key, array[float]] = {}
@@ -62,6 +64,7 @@ class Columns:
         """Take in one record; those that failed have no row."""
         self.task = record.task
         if record.outcome != "ok":
+            self.failed += 1
             return
         row = len(self.item_ids)
         self.item_ids.append(record.item_id)
@@ -152,10 +155,15 @@ class Columns:
         return padded_Q
 
 
+def scorer_of(method: str) -> str:
+    """The scorer whose verdicts the method reads; of one that reads none, its own name."""
+    name = method.removeprefix("weighted:")
+    return "consensus" if name in READ else name.partition(":")[2] or name
+
+
 def scorer_role(method: str, pool: str) -> str:
     """The role of the scorer that the method reads, if it reads one."""
-    name = method.removeprefix("weighted:")
-    return f"scorer:{'consensus' if name in READ else name.partition(':')[2] or name}{pool}"
+    return f"scorer:{scorer_of(method)}{pool}"
 
 
 def parted(key: Key) -> tuple[str, str, int]:

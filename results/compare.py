@@ -1,21 +1,22 @@
 """Two runs of one task, item by item: what changed from A to B, and could that be chance?"""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from results.columns import Columns
+from results.columns import Key
+from results.differences import Difference, holm, paired_differences, unpaired_differences
 from results.directories import Where
 from results.errors import ResultsError
-from results.parts import read_records
-from results.pools import ABOUT_TEXTS
-from results.resampling import have_common
-from results.schema import UNBOUNDED, WITHOUT
-from results.stats import holm, minimum_detectable_effect, paired_differences
-from results.store import Manifest, first_difference, read_manifest
+from results.manifest import first_difference
+from results.pairs import Pair, read_pair
+from results.power import items_needed, minimum_detectable_effect, spread_of
+from results.resampling import Floats
 
 ALPHA = 0.05
+UNDECIDED = "not told apart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,9 @@ class ComparisonRow:
     """One method, metric and k that both runs have, over the items that both answered.
 
     ComparisonRow(method="majority", metric="accuracy", k=8, a=0.57, b=0.61, difference=0.04,
-                  low=0.01, high=0.07, p=0.004, p_holm=0.03, gains=30, losses=14, items=400,
-                  worse=False, detectable=0.042)
+                  low=0.01, high=0.07, p=0.004, p_holm=0.03, gains=2, losses=1, items=400,
+                  detectable=0.042, detectable_unpaired=0.097, items_needed=440,
+                  gained=("gsm8k-7", "gsm8k-31"), lost=("gsm8k-12",))
     """
 
     method: str
@@ -35,24 +37,42 @@ class ComparisonRow:
     difference: float
     """B minus A."""
     low: float
+    """Of the 95 % interval, like `high`."""
     high: float
     p: float
     p_holm: float
-    """Adjusted over all rows of the comparison."""
-    gains: int
-    """Items where B is above A."""
-    losses: int
+    """Adjusted over all rows of all tasks that are compared at once."""
+    gains: int | None
+    """Items where B is above A; None, like `losses`, of an unpaired comparison."""
+    losses: int | None
     items: int
-    worse: bool
-    """B is below A, and `p_holm` is below 0.05."""
+    """Of an unpaired comparison, those of the run that has fewer."""
     detectable: float
     """The smallest true difference that as many items find with 80 % probability at p < 0.05,
     before Holm's adjustment."""
+    detectable_unpaired: float
+    """The same, were the items of the two runs different ones."""
+    items_needed: int | None
+    """To find the difference, were it the true one, with 80 % probability at p < 0.05; None for
+    no difference."""
+    gained: tuple[str, ...] = ()
+    """Ids of the items where B is above A."""
+    lost: tuple[str, ...] = ()
+
+    @property
+    def worse(self) -> bool:
+        """B is below A, and `p_holm` is below 0.05."""
+        return self.difference < 0 and self.p_holm < ALPHA
 
     @property
     def better(self) -> bool:
         """B is above A, and `p_holm` is below 0.05."""
         return self.difference > 0 and self.p_holm < ALPHA
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return "worse" if self.worse else "better" if self.better else UNDECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +81,10 @@ class Comparison:
 
     task: str
     rows: tuple[ComparisonRow, ...]
+    paired: bool
+    """Every figure is over the items that both answered, else over all that each answered."""
     items: int
-    """Answered in both runs; every figure is over these."""
+    """Answered in both runs."""
     only_a: int
     """Answered in A alone: it failed, or wasn't asked, in B."""
     only_b: int
@@ -79,83 +101,111 @@ class Comparison:
         return any(row.worse for row in self.rows)
 
 
-def compare(run_a: Where, run_b: Where) -> Comparison:
-    """Compare B with A on the items that both answered, paired per item and clustered by group.
+def compare(run_a: Where, run_b: Where, *, paired: bool = True) -> Comparison:
+    """`compare_all` of two runs. Raises ResultsError as that and `read_pair` do."""
+    return compare_all([read_pair(run_a, run_b)], paired=paired)[0]
 
-    Prompts, models and settings may differ: that is what is compared. Raises ResultsError: other
-    tasks, other rows (the manifests' `data`), no shared items, no shared method.
+
+def compare_all(pairs: Sequence[Pair], *, paired: bool = True) -> list[Comparison]:
+    """Compare B with A under each task, clustered by group: item by item where both answered, or
+    `paired=False` as runs over different items of one data set.
+
+    Prompts, models and settings may differ: that is what is compared. Raises ResultsError for runs
+    that share no item, unpaired for one without any.
     """
-    manifests = read_manifest(run_a), read_manifest(run_b)
-    a, b = Columns.gather(read_records(run_a)), Columns.gather(read_records(run_b))
-    _refuse(manifests, a, b)
-    row_of_b = {item_id: row for row, item_id in enumerate(b.item_ids)}
-    rows_a = [row for row, item_id in enumerate(a.item_ids) if item_id in row_of_b]
-    rows_b = [row_of_b[a.item_ids[row]] for row in rows_a]
-    if not rows_a:
-        raise ResultsError(
-            f"wanted items that both runs answered, got none of {len(a.item_ids)} in {run_a} "
-            f"and {len(b.item_ids)} in {run_b}; compare runs over the same items"
+    found = [_compared(pair, paired) for pair in pairs]
+    adjusted = iter(holm([row.p for comparison in found for row in comparison.rows]))
+    return [
+        replace(
+            comparison,
+            rows=tuple(replace(row, p_holm=next(adjusted)) for row in comparison.rows),
         )
-    limited = [manifest.limited for manifest in manifests]
+        for comparison in found
+    ]
+
+
+def _compared(pair: Pair, paired: bool) -> Comparison:
+    shared = int(pair.in_both.sum())
+    if not (shared if paired else len(pair.a) and len(pair.b)):
+        runs = f"{len(pair.a)} in {pair.names[0]} and {len(pair.b)} in {pair.names[1]}"
+        raise ResultsError(
+            f"wanted items that both runs answered, got none of {runs}; compare runs over the "
+            "same items, or with --unpaired any runs that answered some"
+        )
     return Comparison(
-        task=a.task,
-        rows=tuple(_rows(a, b, rows_a, rows_b)),
-        items=len(rows_a),
-        only_a=len(a.item_ids) - len(rows_a),
-        only_b=len(b.item_ids) - len(rows_a),
-        limited=any(limited),
-        mixed=limited[0] != limited[1],
-        setting=first_difference(manifests[0].identity, manifests[1].identity),
+        task=pair.task,
+        rows=tuple(_paired_rows(pair) if paired else _unpaired_rows(pair)),
+        paired=paired,
+        items=shared,
+        only_a=len(pair.a) - shared,
+        only_b=len(pair.b) - shared,
+        limited=any(pair.limited),
+        mixed=pair.limited[0] != pair.limited[1],
+        setting=first_difference(pair.manifests[0].identity, pair.manifests[1].identity),
     )
 
 
-def _refuse(manifests: tuple[Manifest, Manifest], a: Columns, b: Columns) -> None:
-    if a.item_ids and b.item_ids and a.task != b.task:
-        raise ResultsError(f"wanted two runs of one task, got {a.task!r} and {b.task!r}")
-    data = [manifest.identity.get("data") for manifest in manifests]
-    if data[0] != data[1]:
-        raise ResultsError(
-            f"wanted two runs over the same rows, got rows with the fingerprints {data[0]} and "
-            f"{data[1]}; prompts and settings may differ, the data may not"
-        )
-
-
-def _rows(a: Columns, b: Columns, rows_a: list[int], rows_b: list[int]) -> list[ComparisonRow]:
-    known, hidden = set(b.keys()), UNBOUNDED | ABOUT_TEXTS
-    keys = [
-        (method, metric, k)
-        for method, metric, k in a.keys()  # noqa: SIM118  (not a dict)
-        if (method, metric, k) in known and WITHOUT not in method and metric not in hidden
-    ]
-    if not keys:
-        raise ResultsError("wanted a method, metric and k that both runs have, got none")
-    a_CQ, b_CQ = a.values(keys)[:, rows_a], b.values(keys)[:, rows_b]
-    common_C = have_common(a_CQ, b_CQ)
-    keys = [key for key, common in zip(keys, common_C.tolist(), strict=True) if common]
-    a_CQ, b_CQ = a_CQ[common_C], b_CQ[common_C]
-    groups = [a.groups[row] for row in rows_a]
+def _paired_rows(pair: Pair) -> list[ComparisonRow]:
+    keys, a_CQ, b_CQ = _with_values(pair, lambda a_CQ, b_CQ: np.isfinite(a_CQ + b_CQ).any(axis=1))
+    both_CQ = np.isfinite(a_CQ + b_CQ)
+    groups = pair.groups
     found = paired_differences(b_CQ, a_CQ, groups=groups)
-    adjusted = holm([difference.p for difference in found])
-    rows = []
-    for key, a_Q, b_Q, change, p_holm in zip(keys, a_CQ, b_CQ, found, adjusted, strict=True):
-        both_Q = np.isfinite(a_Q + b_Q)
-        rows.append(
-            ComparisonRow(
-                method=key[0],
-                metric=key[1],
-                k=key[2],
-                a=float(a_Q[both_Q].mean()),
-                b=float(b_Q[both_Q].mean()),
-                difference=change.value,
-                low=change.low,
-                high=change.high,
-                p=change.p,
-                p_holm=p_holm,
-                gains=change.gains,
-                losses=change.losses,
-                items=change.items,
-                worse=change.value < 0 and p_holm < ALPHA,
-                detectable=minimum_detectable_effect(change.stderr),
-            )
+    a_CQ, b_CQ = np.where(both_CQ, a_CQ, np.nan), np.where(both_CQ, b_CQ, np.nan)
+    apart = unpaired_differences(b_CQ, a_CQ, groups=groups, baseline_groups=groups)
+    ids = np.array(pair.item_ids, dtype=object)
+    return [
+        replace(
+            _row(key, a_Q, b_Q, change, alone),
+            gained=tuple(ids[b_Q > a_Q].tolist()),
+            lost=tuple(ids[b_Q < a_Q].tolist()),
         )
-    return rows
+        for key, a_Q, b_Q, change, alone in zip(keys, a_CQ, b_CQ, found, apart, strict=True)
+    ]
+
+
+def _unpaired_rows(pair: Pair) -> list[ComparisonRow]:
+    keys, a_CQ, b_CQ = _with_values(
+        pair, lambda a_CQ, b_CQ: np.isfinite(a_CQ).any(axis=1) & np.isfinite(b_CQ).any(axis=1)
+    )
+    groups = pair.groups
+    found = unpaired_differences(b_CQ, a_CQ, groups=groups, baseline_groups=groups)
+    return [
+        _row(key, a_Q, b_Q, change, change)
+        for key, a_Q, b_Q, change in zip(keys, a_CQ, b_CQ, found, strict=True)
+    ]
+
+
+def _with_values(
+    pair: Pair, wanted: Callable[[Floats, Floats], Any]
+) -> tuple[list[Key], Floats, Floats]:
+    """The columns that have what it takes, and their values in A and B."""
+    keys = pair.keys()
+    a_CQ, b_CQ = pair.values(keys)
+    wanted_C = wanted(a_CQ, b_CQ)
+    kept = [key for key, here in zip(keys, wanted_C.tolist(), strict=True) if here]
+    return kept, a_CQ[wanted_C], b_CQ[wanted_C]
+
+
+def _row(
+    key: Key, a_Q: Floats, b_Q: Floats, change: Difference, apart: Difference
+) -> ComparisonRow:
+    """apart: the difference, were the items of the two runs different ones."""
+    method, metric, k = key
+    return ComparisonRow(
+        method=method,
+        metric=metric,
+        k=k,
+        a=float(np.nanmean(a_Q)),
+        b=float(np.nanmean(b_Q)),
+        difference=change.value,
+        low=change.low,
+        high=change.high,
+        p=change.p,
+        p_holm=change.p,
+        gains=change.gains,
+        losses=change.losses,
+        items=change.items,
+        detectable=minimum_detectable_effect(change.stderr),
+        detectable_unpaired=minimum_detectable_effect(apart.stderr),
+        items_needed=items_needed(change.value, spread_of(change.stderr, change.items)),
+    )

@@ -27,11 +27,11 @@ import numpy as np
 
 from results.between_runs import Spread, std_interval, within_item
 from results.columns import Key
+from results.differences import Difference
 from results.errors import ResultsError
 from results.pools import ABOUT_TEXTS, Decoding, Named, pools
 from results.resampling import Floats
 from results.schema import Record
-from results.stats import Difference
 from results.table import Mean, Table
 
 SURE = 0.999

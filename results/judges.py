@@ -15,6 +15,7 @@ length_among_wrong  the same among the wrong candidates alone
 self:M              mean score of juror M for its own model's candidates, minus the others', within
                     an item; `self_if_equal:M` between candidates that are both right or both wrong
 agreement           Krippendorff's alpha between the jurors (results.agreement)
+kappa               Cohen's, of more than two jurors Light's, where a verdict is a name
 
 Sources: Zheng et al. 2023 (arXiv 2306.05685), position, verbosity and self-enhancement bias; Somers
 1962.
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from results.agreement import Level, agreement
+from results.agreement import Level, agreement, kappa
 from results.cases import Case, case
 from results.pools import pools
 from results.resampling import Floats
@@ -206,20 +207,23 @@ class Judged:
         level: Level = "interval" if self._judge.form == "scale" else "nominal"
         codes = np.unique(self._groups, return_inverse=True)[1]
         units_UJ, rows_U = np.concatenate(self._units), np.asarray(self._unit_rows)
-        found = agreement(units_UJ, level, groups=codes[rows_U].tolist())
-        if found is None:
-            return []
+        groups = codes[rows_U].tolist()
+        found = {"agreement": agreement(units_UJ, level, groups=groups)}
+        if level == "nominal":
+            found["kappa"] = kappa(units_UJ, groups=groups)
         paired_U = np.isfinite(units_UJ).sum(axis=1) > 1
         return [
             JudgeRow(
                 judge=self._name,
-                figure="agreement",
-                value=found.value,
-                low=found.low,
-                high=found.high,
+                figure=figure,
+                value=one.value,
+                low=one.low,
+                high=one.high,
                 unbiased=None,
                 items=len(np.unique(rows_U[paired_U])),
             )
+            for figure, one in found.items()
+            if one is not None
         ]
 
 

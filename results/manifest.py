@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from results.costs import Member
@@ -64,6 +65,28 @@ def read_manifest(run_dir: Where) -> Manifest:
         ) from error
 
 
+def find_runs(where: Where) -> dict[str, Directory]:
+    """The run directory itself, or those in a folder of runs, by name.
+
+    Raises ResultsError where there is neither.
+    """
+    place = open_directory(where)
+    try:
+        names = place.names()
+        if "run.json" not in names and isinstance(where, str | Path):
+            inner = {name: open_directory(f"{str(where).rstrip('/')}/{name}") for name in names}
+            found = {name: run for name, run in inner.items() if "run.json" in _names(run)}
+        else:
+            found = {}
+    except OSError as error:
+        raise ResultsError(
+            f"wanted to read {place}, got {error.strerror or error}; {place.advice}"
+        ) from error
+    if not found:
+        read_manifest(place)
+    return found or {place.name: place}
+
+
 def settle(directory: Directory, manifest: Manifest, *, committed: bool) -> Manifest:
     """The manifest to go on with: the one that is there, if its identity is the same.
 
@@ -88,6 +111,13 @@ def settle(directory: Directory, manifest: Manifest, *, committed: bool) -> Mani
     starts = [*kept.about.get("continued", []), asked["about"]]
     about = {**first, "continued": starts} if kept.about.get("started") else first
     return Manifest(identity=kept.identity, digest=kept.digest, about=about)
+
+
+def _names(directory: Directory) -> list[str]:
+    try:
+        return directory.names()
+    except NotADirectoryError:
+        return []
 
 
 def first_difference(wanted: Any, got: Any, name: str = "") -> tuple[str, Any, Any] | None:

@@ -14,17 +14,15 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 from results.columns import Columns, Key, in_order
+from results.differences import Difference, approximate_differences, paired_differences
 from results.moments import Changes, Moments, changes, moments
 from results.pools import Decoding, Named
 from results.resampling import MAX_RESAMPLED, Floats, clusters, have_common
 from results.schema import UNBOUNDED, WITHOUT, Record
 from results.stats import (
-    Difference,
     Interval,
-    approximate_differences,
     approximate_interval,
     mean_intervals,
-    paired_differences,
     unbounded_interval,
 )
 

@@ -1,12 +1,21 @@
 """What a user does with runs: make, continue, score, compare, export, look at."""
 
 import json
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+from pipelines.rescore import answering
+from results.directories import open_directory
+from results.parts import encode_part, part_name, read_part, shard_ids
+from results.report import write_report
+from results.schema import from_table, to_table
+from results.verify import verify
 
 Base = tuple[Path, "subprocess.CompletedProcess[str]"]
 
@@ -183,6 +192,33 @@ def test_compare_fails_exactly_when_the_second_run_is_worse(
     won = tools.called(run, "compare", worse, run)
     assert won.returncode == 0
     assert "better" in won.stdout
+
+
+def test_a_run_is_verified_as_it_was_written_down_to_what_each_method_chose(
+    run: Path, worse: Path, tools: Any
+) -> None:
+    done = tools.finished(run.parent, "verify", "sums", worse)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("verified: ") == 2
+    assert "24 items in 12 parts" in done.stdout
+
+
+def test_an_answer_that_does_not_follow_from_its_candidates_is_named(
+    run: Path, tmp_path: Path
+) -> None:
+    forged = Path(shutil.copytree(run, tmp_path / "forged"))
+    shard = shard_ids(open_directory(forged))[0]
+    first, *others = from_table(read_part(forged, shard))
+    *answers, last = first.answers
+    wrong = replace(first, answers=(*answers, replace(last, value=1.0 - last.value)))
+    content = encode_part(shard, to_table([wrong, *others]))
+    (forged / part_name(shard)).write_bytes(content)
+    write_report(forged)
+    assert verify(forged).ok, "its summary and its page do follow from the records"
+    (found,) = verify(forged, answering(forged)).mismatches
+    where = f"answers[{last.method} {last.metric} {last.k}].value"
+    assert found.name == f"item {first.item_id!r}: {where}"
+    assert float(found.wanted) == last.value
 
 
 def test_report_writes_the_page_again(worse: Path, tools: Any) -> None:

@@ -1,45 +1,13 @@
-"""What the terminal says under its tables."""
+"""What the terminal says of a run."""
 
 import io
 from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.tables import print_comparison, print_run
-from results.compare import Comparison, ComparisonRow
+from pipelines.tables import print_run
 from results.schema import OUTCOMES
-from results.summary import Summary
-
-
-def row(detectable: float) -> ComparisonRow:
-    return ComparisonRow(
-        method="majority",
-        metric="accuracy",
-        k=8,
-        a=0.57,
-        b=0.61,
-        difference=0.04,
-        low=0.01,
-        high=0.07,
-        p=0.004,
-        p_holm=0.03,
-        gains=30,
-        losses=14,
-        items=400,
-        worse=False,
-        detectable=detectable,
-    )
-
-
-def compared(*rows: ComparisonRow) -> str:
-    out = Console(file=io.StringIO(), width=160)
-    print_comparison(
-        out,
-        Comparison(
-            task="toy", rows=rows, items=400, only_a=0, only_b=0, limited=False, mixed=False
-        ),
-    )
-    return out.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+from results.summary import Row, Summary
 
 
 def test_a_warning_is_printed_as_it_is_brackets_and_all() -> None:
@@ -52,8 +20,18 @@ def test_a_warning_is_printed_as_it_is_brackets_and_all() -> None:
     assert f"warning: {warning}\n" in out.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_comparison_says_which_difference_it_could_have_shown() -> None:
-    start = "smallest difference that 400 items could show:"
-    assert f"{start} 4.2 points (found with 80 % power" in compared(row(0.042))
-    assert f"{start} 4.2 to 11.0, by row, points" in compared(row(0.11), row(0.042))
-    assert "smallest" not in compared()
+def test_figures_that_something_missing_could_move_have_their_bounds_beside_them() -> None:
+    def printed(highest: float) -> str:
+        row = Row(
+            **{"task": "toy", "member": "small", "method": "majority", "metric": "accuracy"},
+            **{"k": 8, "value": 0.61, "low": 0.58, "high": 0.64, "stderr": 0.015, "items": 990},
+            **{"missing": 10, "if_lowest": 0.6039, "if_highest": highest},
+        )
+        outcomes = dict.fromkeys(OUTCOMES, 0)
+        summary = Summary(rows=(row,), outcomes=outcomes, usage={}, items={"ok": 990})
+        out = Console(file=io.StringIO(), width=160)
+        print_run(out, summary, Path("runs/x"))
+        return out.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+    assert "60.4% to 61.4%" in printed(0.6139)
+    assert "if missing" not in printed(0.6039)

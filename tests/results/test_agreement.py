@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa
 
-from results.agreement import FEW, agreement
+from results.agreement import FEW, agreement, kappa
 
 NAN = float("nan")
 PUBLISHED = np.array(
@@ -91,3 +92,50 @@ def test_one_item_says_nothing_of_the_spread() -> None:
     found = agreement(noisy(9, 1.0), "interval", groups=[4] * 9)
     assert found is not None
     assert (found.low, found.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("num_values", [2, 4])
+def test_kappa_of_random_verdicts_is_cohens(num_values: int) -> None:
+    rng = np.random.default_rng(num_values)
+    for num in (20, 300):
+        truth = rng.integers(0, num_values, num)
+        units = np.stack(
+            [np.where(rng.random(num) < 0.6, truth, rng.integers(0, num_values, num))] * 2, axis=1
+        ).astype(float)
+        units[:, 1] = np.where(rng.random(num) < 0.7, units[:, 1], rng.integers(0, num_values, num))
+        counts = np.zeros((num_values, num_values))
+        np.add.at(counts, tuple(units.T.astype(int)), 1)
+        theirs = cohens_kappa(counts)
+        found = kappa(units, groups=range(num))
+        assert found is not None
+        assert found.value == pytest.approx(theirs.kappa)
+        assert (found.low, found.high) == pytest.approx(
+            (theirs.kappa_low, theirs.kappa_upp), abs=0.1
+        )
+
+
+def test_kappa_of_three_judges_is_the_mean_over_pairs_of_units_with_two_verdicts() -> None:
+    rng = np.random.default_rng(5)
+    units = rng.integers(0, 2, (80, 3)).astype(float)
+    pairs = [kappa(units[:, [i, j]], groups=range(80)) for i, j in ((0, 1), (0, 2), (1, 2))]
+    found = kappa(units, groups=range(80))
+    assert found is not None
+    assert found.value == pytest.approx(np.mean([pair.value for pair in pairs if pair is not None]))
+    with_gap = np.vstack([units[:, :2], [[1, NAN]], [[NAN, NAN]]])
+    assert kappa(with_gap, groups=range(82)) == kappa(units[:, :2], groups=range(80))
+
+
+def test_kappa_is_undefined_where_chance_explains_all_agreement() -> None:
+    assert kappa(np.ones((9, 2)), groups=range(9)) is None
+    assert kappa(np.array([[1, NAN], [NAN, 2.0]]), groups=[0, 1]) is None
+
+
+def test_nominal_alpha_on_random_data_is_fleiss_kappa_but_for_the_small_sample() -> None:
+    rng = np.random.default_rng(6)
+    for num, judges in ((15, 3), (200, 5)):
+        verdicts = rng.integers(0, 3, (num, judges))
+        theirs = fleiss_kappa(aggregate_raters(verdicts)[0])
+        found = agreement(verdicts.astype(float), "nominal", groups=range(num))
+        assert found is not None
+        # Krippendorff deals verdicts out without putting them back: a factor of (n - 1) / n.
+        assert 1 - found.value == pytest.approx((1 - theirs) * (num * judges - 1) / (num * judges))

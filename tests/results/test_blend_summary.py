@@ -105,7 +105,9 @@ def test_an_arm_has_its_scores_its_tokens_and_its_cost(make_record: Callable[...
     assert (row.method, row.value, row.items, row.member) == ("blend", 1.0, 1, "a+b")
     assert (row.tokens, row.prompt_tokens) == (8.0, 20.0), "of the one item with a verdict"
     assert summary.outcomes["ungraded"] == 4
-    assert summary.warnings == ["scorer judge gave a verdict on 75.0% of the candidates"]
+    coverage, bounds = summary.warnings
+    assert coverage == "scorer judge gave a verdict on 75.0% of the candidates"
+    assert bounds.endswith("blend 50.0% to 100.0%"), "the item without a verdict"
 
 
 def test_without_sizes_costs_are_unknown_and_the_rest_is_there(

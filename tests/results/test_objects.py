@@ -17,6 +17,7 @@ from results.compare import compare
 from results.directories import open_directory
 from results.errors import ResultsError
 from results.export import export
+from results.manifest import find_runs
 from results.parts import part_name, read_records
 from results.report import write_report
 from results.schema import Record
@@ -29,6 +30,7 @@ from results.store import (
     read_manifest,
     read_status,
 )
+from results.verify import verify
 from tests.results.s3 import BUCKET, S3, serving
 
 MANIFEST = Manifest(identity={"data": "data-1"}, about={"limited": False})
@@ -78,6 +80,9 @@ def test_a_run_is_written_and_read_as_on_a_disk(
     assert list(read_records(url)) == records
     assert write_report(url) == f"{url}/report.html"
     assert open_directory(url).get("report.html").startswith(b"<!doctype html>")
+    assert verify(url).mismatches == ()
+    assert url.rpartition("/")[2] in find_runs(url.rpartition("/")[0])
+    assert str(find_runs(url)[url.rpartition("/")[2]]) == url
     assert compare(url, url).items == 4
     assert export(url, "jsonl", tmp_path / "out.jsonl").read_text().count("\n") == 4
     assert str(fresh_directory(url)) == f"{url}-2"

@@ -185,5 +185,7 @@ def test_a_scorer_without_a_verdict_on_some_candidates_is_told(
 
     records[0] = with_candidates(records[0], silent)
     summary = summarize_answers(records)
-    assert summary.warnings == ["scorer rm gave a verdict on 90.0% of the candidates"]
+    coverage, bounds = summary.warnings
+    assert coverage == "scorer rm gave a verdict on 90.0% of the candidates"
+    assert bounds.startswith("accuracy, were all that is missing as bad")
     assert summary.coverage == {"rm": 0.9}

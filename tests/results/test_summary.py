@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from results.differences import paired_difference
 from results.errors import ResultsError
 from results.schema import OUTCOMES, AnswerRecord, Record
-from results.stats import mean_interval, paired_difference
+from results.stats import mean_interval
 from results.summary import Row, Summary, summarize_answers, write_summary
 
 
