@@ -7,12 +7,12 @@ Exit codes: 0 done; 1 a comparison failed; 2 usage or config; 3 finished, but mo
 import sys
 import traceback
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines import batch_commands as batch
+from pipelines import report_commands as reports
 from pipelines.exits import INTERRUPTED, Interrupted, explain
 
 app = typer.Typer(
@@ -44,13 +44,6 @@ class Listing(StrEnum):
     scorers = "scorers"
     judges = "judges"
     configs = "configs"
-
-
-class Format(StrEnum):
-    """What `export` writes."""
-
-    parquet = "parquet"
-    jsonl = "jsonl"
 
 
 @app.callback()
@@ -127,14 +120,6 @@ def stop(
 
 
 @app.command()
-def report(run: Run) -> None:
-    """Write report.html from the records of a run."""
-    from results.report import write_report
-
-    print(write_report(run))
-
-
-@app.command()
 def compare(run_a: Run, run_b: Run) -> None:
     """Compare two runs item by item; exit code 1 when the second is worse at anything."""
     from pipelines import tables
@@ -195,23 +180,6 @@ def validate(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def export(
-    run: Run,
-    to: Annotated[Format, typer.Option(help="File format.")] = Format.parquet,
-    output: Annotated[
-        Path | None, typer.Option(help="The file; beside the records by default.")
-    ] = None,
-) -> None:
-    """Write a run's records as one Parquet or JSONL file."""
-    from results.export import export as export_records
-
-    name = f"records.{to.value}"
-    # A store keeps what was committed; a file made for somebody is wanted at hand.
-    path = output or (Path(name) if "://" in run else Path(run) / name)
-    print(export_records(run, to.value, path))
-
-
-@app.command()
 def doctor(
     config: Annotated[str | None, typer.Argument(help="A config: ask its models.")] = None,
     overrides: Overrides = None,
@@ -250,7 +218,16 @@ def drill(
     raise typer.Exit(run_drill(request, tables.console()))
 
 
-for command in (batch.reward, batch.judge, batch.rank, batch.train_reward, batch.check_reward):
+for command in (
+    reports.report,
+    reports.view,
+    reports.export,
+    batch.reward,
+    batch.judge,
+    batch.rank,
+    batch.train_reward,
+    batch.check_reward,
+):
     app.command()(command)
 
 

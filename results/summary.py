@@ -6,19 +6,23 @@ Items that failed are in no mean and in every count. Differences are over the it
 Means and differences are clustered by `Record.group`.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
-from results.arms import ArmRow, Arms
+from results.arms import ArmRow, Arms, Effort, ScoreMean
 from results.categories import Categories, CategoryRow
 from results.columns import Key
 from results.costs import Member
-from results.directories import Where
+from results.directories import Where, open_directory
 from results.judges import Judge, Judged, JudgeRow, doubts
+from results.lengths import LengthRow, Lengths
 from results.marginals import MarginalRow, marginals
+from results.outcomes import OutcomeRow, Outcomes
+from results.overlap import Overlap, OverlapRow
 from results.pitfalls import pitfalls
 from results.schema import OUTCOMES, WITHOUT, Record
 from results.stats import Difference
@@ -102,6 +106,12 @@ class Summary:
     """Of a blend: what each member's draws add to each ranker."""
     arms: tuple[ArmRow, ...] = ()
     """Of conversations: each way of choosing who replies."""
+    members: tuple[OutcomeRow, ...] = ()
+    """Outcomes of the candidates by member and decoding."""
+    lengths: tuple[LengthRow, ...] = ()
+    """How often candidates of a length are right."""
+    overlaps: tuple[OverlapRow, ...] = ()
+    """How often two methods answer the same."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -125,15 +135,13 @@ def summarize_answers(
     Raises ResultsError for records of several tasks, and for an item that comes twice.
     """
     table, tallies, categories, arms = Table(), Tallies(), Categories(), Arms()
+    outcomes, lengths, overlap = Outcomes(), Lengths(), Overlap()
     judges = judges or {}
     judged = [Judged(name, judge) for name, judge in judges.items()]
+    every: list[Any] = [table, tallies, categories, arms, outcomes, lengths, overlap, *judged]
     for record in checked(records):
-        table.add(record)
-        tallies.add(record)
-        categories.add(record)
-        arms.add(record)
-        for one in judged:
-            one.add(record)
+        for each in every:
+            each.add(record)
     rows = tuple(_rows(table, tallies))
     judge_rows = tuple(row for one in judged for row in one.rows())
     return Summary(
@@ -147,13 +155,47 @@ def summarize_answers(
         judges=judge_rows,
         marginals=marginals(table),
         arms=arms.rows(members or {}),
+        members=outcomes.rows(),
+        lengths=lengths.rows(),
+        overlaps=overlap.rows(),
         warnings=[*pitfalls(tallies, _baseline(rows), judges), *doubts(judge_rows, judges)],
     )
+
+
+def read_summary(run_dir: Where) -> Summary | None:
+    """summary.json as it was written; None where there is none of this layout."""
+    try:
+        kept = json.loads(open_directory(run_dir).get("summary.json"))
+        nested = {
+            name: tuple(build(**row) for row in kept.get(name, ())) for name, build in _ROWS.items()
+        }
+        return Summary(**{**kept, **nested})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def write_summary(run_dir: Where, summary: Summary) -> None:
     """Write or replace summary.json, whole. Raises ResultsError."""
     write_json(run_dir, "summary.json", asdict(summary))
+
+
+def _arm(**kept: Any) -> ArmRow:
+    efforts = {name: Effort(**effort) for name, effort in kept["efforts"].items()}
+    scores = {name: ScoreMean(**mean) for name, mean in kept["scores"].items()}
+    return ArmRow(**{**kept, "efforts": efforts, "scores": scores})
+
+
+_ROWS: Mapping[str, Callable[..., Any]] = {
+    "rows": Row,
+    "categories": CategoryRow,
+    "judges": JudgeRow,
+    "marginals": MarginalRow,
+    "arms": _arm,
+    "members": OutcomeRow,
+    "lengths": LengthRow,
+    "overlaps": OverlapRow,
+}
+"""What the rows of each table of a summary are."""
 
 
 def _baseline(rows: Sequence[Row]) -> Row | None:
