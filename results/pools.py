@@ -7,7 +7,7 @@ A run that draws one pool per item, such as of pipeline `rank`, has no such name
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from results.schema import CandidateRecord
 
@@ -50,24 +50,48 @@ class Decoding(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A method's name, taken apart."""
+    """A name of a method or a role, taken apart."""
 
     method: str
     member: str = ""
     decoding: str = ""
 
     def __str__(self) -> str:
-        return f"{self.method}{OF}{self.member} {self.decoding}" if self.decoding else self.method
+        return f"{self.method}{self.behind}"
+
+    @property
+    def behind(self) -> str:
+        """What its pool puts behind it."""
+        return f"{OF}{self.member} {self.decoding}" if self.decoding else ""
+
+    @property
+    def pool(self) -> str:
+        """As `pool_of` says it."""
+        return self.behind.removeprefix(OF)
 
     @classmethod
     def read(cls, text: str) -> Self:
         """From what `str` makes of one. Without a pool it is all method."""
         method, _, pool = text.partition(OF)
         member, _, decoding = pool.rpartition(" ")
-        return cls(method, member, decoding) if decoding else cls(text)
+        # Any other text behind OF is part of somebody's name for a model or a scorer.
+        return cls(method, member, decoding) if decoding.startswith("t=") else cls(text)
 
 
-def pool_of(candidate: CandidateRecord) -> str:
+class Drawn(Protocol):
+    """A candidate, as far as its pool goes."""
+
+    @property
+    def member(self) -> str: ...
+
+    @property
+    def decoding(self) -> str: ...
+
+    @property
+    def arm(self) -> str: ...
+
+
+def pool_of(candidate: Drawn) -> str:
     """What stands behind OF for its pool; empty: it is in none."""
     studied = candidate.arm and candidate.decoding in ("greedy", "sample")
     return f"{candidate.member} {candidate.arm}" if studied else ""

@@ -8,12 +8,13 @@ Means and differences are clustered by `Record.group`.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
 from math import isfinite
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-from results.arms import ArmRow, Arms, Effort, ScoreMean
+from results.arms import ArmRow, Arms
 from results.categories import Categories, CategoryRow
 from results.columns import Key
 from results.costs import Member
@@ -165,13 +166,10 @@ def summarize_answers(
 def read_summary(run_dir: Where) -> Summary | None:
     """summary.json as it was written; None where there is none of this layout."""
     try:
-        kept = json.loads(open_directory(run_dir).get("summary.json"))
-        nested = {
-            name: tuple(build(**row) for row in kept.get(name, ())) for name, build in _ROWS.items()
-        }
-        return Summary(**{**kept, **nested})
-    except (OSError, ValueError, TypeError, KeyError):
+        found: Summary = _built(Summary, json.loads(open_directory(run_dir).get("summary.json")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+    return found
 
 
 def write_summary(run_dir: Where, summary: Summary) -> None:
@@ -179,23 +177,20 @@ def write_summary(run_dir: Where, summary: Summary) -> None:
     write_json(run_dir, "summary.json", asdict(summary))
 
 
-def _arm(**kept: Any) -> ArmRow:
-    efforts = {name: Effort(**effort) for name, effort in kept["efforts"].items()}
-    scores = {name: ScoreMean(**mean) for name, mean in kept["scores"].items()}
-    return ArmRow(**{**kept, "efforts": efforts, "scores": scores})
+def _built(kind: Any, kept: Any) -> Any:
+    """A dataclass, or tuples and dicts of some, from JSON."""
+    inner = get_args(kind)
+    if isinstance(kind, type) and is_dataclass(kind):
+        kinds = _hints(kind)
+        return kind(**{name: _built(kinds[name], value) for name, value in kept.items()})
+    if get_origin(kind) is tuple:
+        return tuple(_built(inner[0], value) for value in kept)
+    if get_origin(kind) is dict:
+        return {name: _built(inner[1], value) for name, value in kept.items()}
+    return kept
 
 
-_ROWS: Mapping[str, Callable[..., Any]] = {
-    "rows": Row,
-    "categories": CategoryRow,
-    "judges": JudgeRow,
-    "marginals": MarginalRow,
-    "arms": _arm,
-    "members": OutcomeRow,
-    "lengths": LengthRow,
-    "overlaps": OverlapRow,
-}
-"""What the rows of each table of a summary are."""
+_hints = cache(get_type_hints)
 
 
 def _baseline(rows: Sequence[Row]) -> Row | None:

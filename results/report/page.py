@@ -22,7 +22,7 @@ from results.report.browser import Packed, pack
 from results.report.cautions import cautions, headline
 from results.report.figures import charts, headline_metric, numbers
 from results.report.svg import NUM_COLORS, share_axis, value_axis
-from results.report.sweeps import greedy_and_draws
+from results.report.sweeps import by_pool, greedy_and_draws
 from results.report.types import Chart, Dots, Track
 from results.schema import OUTCOMES
 from results.summary import Row, Summary, read_summary, summarize_answers, write_summary
@@ -175,6 +175,11 @@ def track(bounded: Sequence[Any], *, differences: bool = False) -> Track:
     return Track(axis.low, axis.high, axis.ticks[:: max(len(axis.ticks) // 3, 1)])
 
 
+def peers(runs: Sequence[Shown], metric: str) -> list[Row]:
+    """Headline rows of all runs under a metric, which share a scale."""
+    return [row for run in runs for row in headline(run.summary.rows) if row.metric == metric]
+
+
 def dot_track(dots: Sequence[Dots]) -> Track:
     """A scale for greedy decoding and draws."""
     return track([row for one in dots for row in (one.greedy, one.draw) if row])
@@ -217,7 +222,8 @@ def _setup(runs: Sequence[Shown], packed: Sequence[Packed], *, served: bool) -> 
 def _title(runs: Sequence[Shown]) -> str:
     rows = [run.summary.rows[0] for run in runs if run.summary.rows]
     names = [" · ".join(filter(None, [row.task, row.member])) for row in rows]
-    return " against ".join(dict.fromkeys(names)) or runs[0].name
+    title = ", ".join(dict.fromkeys(names)) or runs[0].name
+    return title if len(runs) < 2 else f"{title}: {', '.join(run.name for run in runs)}"
 
 
 def _side_by_side(charts: Sequence[Sequence[Chart]]) -> list[tuple[int, Chart]]:
@@ -246,12 +252,14 @@ def _environment() -> Environment:
     environment.filters["zipped"] = _side_by_side
     environment.filters["manifest"] = lambda manifest: json.dumps(asdict(manifest), indent=2)
     environment.globals.update(
+        by_pool=by_pool,
         cautions=cautions,
         tables=tables,
         track=track,
         dot_track=dot_track,
         versus=versus,
         overlap=overlap,
+        peers=peers,
         numbers=numbers,
         NUM_COLORS=NUM_COLORS,
         plain=text.PLAIN,

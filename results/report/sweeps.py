@@ -1,6 +1,7 @@
 """Pictures of a study of decodings: rows whose methods are named after a pool (`results.pools`)."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from results.pools import ABOUT_TEXTS, Decoding, Named
 from results.report.svg import Point, Series, at_axis, line_chart, share_axis
@@ -54,17 +55,47 @@ def greedy_and_draws(summary: Summary) -> list[Dots]:
     """Greedy decoding beside one draw, in the mean of the draws, for each member and decoding."""
     worth = one_draw(summary.rows)
     if worth:
-        pairs = [
-            (f"{member} {decoding}", worth.get((member, decoding.greedy)), row)
+        return [
+            Dots(
+                label=f"{member} {decoding}",
+                greedy=worth.get((member, decoding.greedy)),
+                draw=row,
+                worst=_of_runs(summary, (member, decoding), "worst"),
+                best=_of_runs(summary, (member, decoding), "best"),
+            )
             for (member, decoding), row in worth.items()
             if decoding.temperature
         ]
-    else:
-        rows = {row.method: row for row in summary.rows if row.metric == summary.rows[0].metric}
-        pairs = (
-            [(summary.rows[0].member, rows.get("greedy"), rows["first"])] if "first" in rows else []
-        )
-    return [Dots(label=label, greedy=greedy, draw=draw) for label, greedy, draw in pairs]
+    metric = summary.rows[0].metric
+    rows = {row.method: row for row in summary.rows if row.metric == metric}
+    if "first" not in rows:
+        return []
+    return [Dots(label=rows["first"].member, greedy=rows.get("greedy"), draw=rows["first"])]
+
+
+def by_pool(summary: Summary) -> tuple[list[tuple[str, str]], dict[str, dict[Any, Any]]]:
+    """Figures of each pool: the columns (metric and figure), and by pool what is in them."""
+    columns: list[tuple[str, str]] = []
+    found: dict[str, dict[Any, Any]] = {}
+    for row in studied(summary):
+        column = (row.metric, row.figure)
+        columns += [column] * (column not in columns)
+        found.setdefault(f"{row.member} {row.decoding}", {})[column] = row
+    return columns, found
+
+
+def studied(summary: Summary) -> list[Any]:
+    """What is known of each pool over all items."""
+    return [row for row in getattr(summary, "decodings", ()) if not row.category]
+
+
+def _of_runs(summary: Summary, pool: Pool, figure: str) -> float | None:
+    """Of the run scores of a pool."""
+    member, decoding = pool
+    for row in studied(summary):
+        if (row.member, row.decoding, row.figure) == (member, str(decoding), figure):
+            return float(row.value)
+    return None
 
 
 def _sweep(worth: dict[Pool, Row], setting: str) -> Chart | None:
