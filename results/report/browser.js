@@ -194,6 +194,7 @@ async function show() {
   const count = () => `${before.at(-1) + seen} of ${setup.total} items looked through`;
   place("back").disabled = starts.length === 1;
   place("on").disabled = true;
+  place("state").textContent = "…";
   try {
     do {
       const page = await source.find(start);

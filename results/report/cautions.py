@@ -1,6 +1,7 @@
 """What a reader must know before any figure."""
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from results.manifest import Manifest
 from results.pitfalls import MANY_TRUNCATED
@@ -56,8 +57,24 @@ def warnings(summary: Summary) -> list[str]:
     return found + _wide(headline(summary.rows))
 
 
-def headline(rows: Sequence[Row]) -> list[Row]:
-    """Each method at its largest k, in the order of the summary."""
+class Sized(Protocol):
+    """A figure of a method with k draws."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def k(self) -> int: ...
+
+
+S = TypeVar("S", bound=Sized)
+
+
+def headline(rows: Sequence[S]) -> list[S]:
+    """Each method at its largest k under each metric, in the order given."""
     largest = {(row.metric, row.method): row for row in rows}
     for row in rows:
         if row.k > largest[row.metric, row.method].k:

@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -185,6 +185,16 @@ def dot_track(dots: Sequence[Dots]) -> Track:
     return track([row for one in dots for row in (one.greedy, one.draw) if row])
 
 
+def dots_of(runs: Sequence[Shown]) -> list[Dots]:
+    """Greedy decoding and draws of all runs, each with its run's name where there are several."""
+    return [
+        dots if len(runs) < 2 else replace(dots, label=f"{dots.label} · {run.name}")
+        for run in runs
+        if run.summary.rows
+        for dots in greedy_and_draws(run.summary)
+    ]
+
+
 def versus(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """The differences that some row has."""
     return [
@@ -248,7 +258,7 @@ def _environment() -> Environment:
     )
     names = ("figure", "signed", "p_value", "count", "parameters")
     environment.filters.update({name: getattr(text, name) for name in names})
-    environment.filters["dots"] = greedy_and_draws
+    environment.filters["dots"] = dots_of
     environment.filters["zipped"] = _side_by_side
     environment.filters["manifest"] = lambda manifest: json.dumps(asdict(manifest), indent=2)
     environment.globals.update(
@@ -257,6 +267,7 @@ def _environment() -> Environment:
         tables=tables,
         track=track,
         dot_track=dot_track,
+        largest=headline,
         versus=versus,
         overlap=overlap,
         peers=peers,

@@ -122,6 +122,9 @@ def chromium(profile: Path) -> Iterator[Browser]:
     reads, child_writes = os.pipe()
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
     flags += [f"--user-data-dir={profile}", "--no-first-run", "--disable-dev-shm-usage"]
+    # It would call home, and leave a process behind that waits for crashes.
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += ["--disable-quic", "--disable-breakpad", "--disable-crash-reporter"]
     # Chromium listens on file descriptor 3 and answers on 4.
     shell = f'exec "$@" 3<&{child_reads} 4>&{child_writes}'
     process = subprocess.Popen(

@@ -71,6 +71,19 @@ def items(page: Any) -> list[str]:
     return found
 
 
+WAIT = """
+const busy = () => document.getElementById('state').innerText.endsWith('…');
+while (turn === before || busy()) await new Promise(done => setTimeout(done, 10));
+"""
+
+
+def turn_page(page: Any, *buttons: str) -> None:
+    """Press Back (`back`) or Next (`on`), and wait until the list has followed."""
+    for button in buttons:
+        click = f"document.getElementById('{button}').click();"
+        page.run(f"(async () => {{ const before = turn; {click} {WAIT} }})()")
+
+
 def choose(page: Any, name: str, value: str | bool) -> None:
     """Set a filter as a user would, and wait until the list has followed."""
     kind = "checked" if isinstance(value, bool) else "value"
@@ -80,8 +93,7 @@ def choose(page: Any, name: str, value: str | bool) -> None:
         const box = document.querySelector('#find [name={name}]'), before = turn;
         box.{kind} = {str(value).lower() if kind == "checked" else repr(value)};
         box.dispatchEvent(new Event({event!r}, {{bubbles: true}}));
-        while (turn === before || document.getElementById('state').innerText.endsWith('…'))
-            await new Promise(done => setTimeout(done, 10)); }})()"""
+        {WAIT} }})()"""
     )
 
 
@@ -126,9 +138,10 @@ def test_items_are_paged_and_filters_narrow_them(
 ) -> None:
     page.open(Path(write_report(make_run(records))).as_uri())
     assert len(items(page)) == 20
-    page.run("document.getElementById('on').click()")
+    turn_page(page, "on")
     assert items(page)[0] == "toy-20"
-    page.run("document.getElementById('on').click(); document.getElementById('back').click()")
+    turn_page(page, "on", "back")
+    assert items(page)[0] == "toy-20"
     choose(page, "text", "(12)")
     assert items(page) == ["toy-12"]
     choose(page, "text", "")
@@ -207,8 +220,8 @@ def test_a_served_run_is_filtered_and_opened_like_a_page(
         thread.start()
         page.open(viewer.url)
         assert page.complaints == []
-        page.run("document.getElementById('on').click()")
-        page.run("new Promise(done => setTimeout(done, 100))")
+        turn_page(page, "on")
+        assert items(page)[0] == "toy-20"
         choose(page, "text", "(12)")
         assert items(page) == ["toy-12"]
         choose(page, "text", "owned")
