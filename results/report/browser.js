@@ -110,7 +110,8 @@ function block(text) {
 const said = (text, length = 80) => make("bdi", {}, shown(text.length > length ? text.slice(0, length) + "…" : text));
 const number = value => typeof value === "number" ? String(Math.round(value * 1e4) / 1e4) : value === null ? "no verdict" : value;
 const words = name => name.replaceAll("_", " ");
-const called = one => one.arm && !one.arm.includes("=") ? one.arm : one.i < 0 ? "greedy" : "#" + one.i;
+const pooled = one => one.decoding.includes("=") ? " " + one.decoding : "";
+const called = one => one.writers ? one.member : one.i < 0 ? "greedy" : "#" + one.i;
 
 // ---- Items and candidates.
 
@@ -169,7 +170,7 @@ function candidate(item, one) {
   const chosen = item.picks.filter(pick => pick.i === one.i && !item.picks.some(other => other.method.includes(" of "))).map(pick => make("span", {class: "pick"}, pick.method));
   const answer = one.writers ? one.writers.join(", ") : one.answer ?? "no answer";
   const head = make("summary", {}, make("i", {class: "dot " + one.outcome}), called(one) + " · ", said(answer), make("span", {class: "soft"},
-    ` · ${words(one.outcome)} · ${one.member}${one.tokens === undefined ? "" : ` · ${one.tokens} tokens`}${scores.join("")} `), ...chosen);
+    ` · ${words(one.outcome)} · ${one.member}${pooled(one)}${one.tokens === undefined ? "" : ` · ${one.tokens} tokens`}${scores.join("")} `), ...chosen);
   const box = make("details", {class: "candidate"}, head);
   box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(block(one.text || ""), make("p", {class: "note"}, ...about(one))); });
   return box;
@@ -177,7 +178,7 @@ function candidate(item, one) {
 
 function* about(one) {
   yield "Answer read from it: "; yield one.answer === undefined ? "none" : said(one.answer, 400);
-  yield ` · ${one.arm && one.arm.includes("=") ? one.arm : one.decoding} · ended by ${one.finish}`;
+  yield ` · ${one.decoding} · ended by ${one.finish}`;
   if (one.logprob !== undefined) yield ` · log-probability ${number(one.logprob)}`;
   if (one.seed !== undefined) yield ` · seed ${one.seed}`;
   for (const [name, value] of Object.entries(one.credit || {})) yield ` · ${name} ${number(value)}`;

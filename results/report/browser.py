@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from results.outcomes import whose
 from results.overlap import chosen
 from results.schema import CandidateRecord, Record
 
@@ -103,16 +104,16 @@ def _preview(record: Record) -> str:
 
 
 def _candidate(candidate: CandidateRecord) -> dict[str, Any]:
-    """Without what is not known."""
+    """Without what is not known. Member and decoding are what its outcomes are counted under."""
+    member, decoding = whose(candidate)
     scores = {
         score.scorer: None if score.value is None else finite(score.value)
         for score in candidate.scores
     }
     found = {
         "i": candidate.index,
-        "member": candidate.member,
-        "decoding": candidate.decoding,
-        "arm": candidate.arm,
+        "member": member,
+        "decoding": decoding,
         "outcome": candidate.outcome,
         "text": candidate.text,
         "answer": candidate.answer,

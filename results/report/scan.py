@@ -136,7 +136,12 @@ def _matches(table: pa.Table, query: Query) -> Rows:
 def _some_candidate(table: pa.Table, wanted: dict[str, str]) -> Rows:
     candidates = table["candidates"].combine_chunks()
     flat = candidates.flatten()
-    masks = [_flags(pc.equal(flat.field(name), word)) for name, word in wanted.items()]
+    # A conversation goes by its arm, a pool of a study too (`results.outcomes.whose`).
+    arms = flat.field("arm")
+    masks = [
+        _flags(pc.equal(flat.field(name), word)) | _flags(pc.equal(arms, word))
+        for name, word in wanted.items()
+    ]
     return _rows_with(candidates, np.logical_and.reduce(masks))
 
 

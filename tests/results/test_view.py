@@ -20,6 +20,7 @@ from results.report import scan
 from results.report.scan import Query, Reader
 from results.report.view import Viewer
 from results.schema import Record, Turn
+from results.summary import summarize_answers
 
 
 @pytest.fixture
@@ -81,6 +82,22 @@ def test_filters_find_what_a_look_at_every_record_finds(
     assert found(run, Query(text="ŻEBRA")) == ["toy-7"]
     assert found(run, Query(text="(12)")) == ["toy-12"]
     assert found(run, Query(failed=True)) == []
+
+
+def test_a_pool_of_a_study_is_found_by_its_decoding(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    arms = ("t=1,p=1,r=1", "t=0.5,p=1,r=1")
+    records = [
+        replace(r, candidates=tuple(replace(c, arm=arms[n % 2]) for c in r.candidates))
+        for n, r in enumerate(make_record(number) for number in range(6))
+    ]
+    run = make_run(records)
+    labels = [row.decoding for row in summarize_answers(records).members]
+    assert set(labels) == set(arms)
+    assert found(run, Query(decoding=arms[1])) == ["toy-1", "toy-3", "toy-5"]
+    item = Reader(open_directory(run)).item("a:0")
+    assert {c["decoding"] for c in item["candidates"]} == {arms[0]}
 
 
 def test_a_search_that_takes_long_says_how_far_it_has_come(
