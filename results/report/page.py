@@ -220,7 +220,7 @@ def _setup(runs: Sequence[Shown], packed: Sequence[Packed], *, served: bool) -> 
     return {
         "served": served,
         "runs": [run.name for run in runs],
-        "total": sum(run.num_items for run in runs),
+        "total": sum(r.num_items or r.manifest.about.get("num_items", 0) for r in runs),
         "held": sum(one.num_items for one in packed),
         "outcome": [o for o in OUTCOMES if served or any(s.outcomes[o] for s in summaries)],
         "member": list(dict.fromkeys(row.member for row in members)),

@@ -15,6 +15,7 @@ from results.schema import AnswerRecord, Record
 from results.summary import Row, Summary, summarize_answers
 
 X = Axis("draws", 1, 4, [(1, "1"), (4, "4")], log=True)
+GREEDY, DRAWN = [("greedy", 0)], [("first", 1), ("oracle", 1), ("oracle", 8)]
 NAME = "<b>&\u2028 best"
 
 
@@ -31,12 +32,15 @@ def study(make_record: Callable[..., Record]) -> Summary:
     """Two members, greedy at two penalties and drawn at two temperatures and two top-p."""
     pools = ["t=0,p=1,r=1", "t=0,p=1,r=1.2", "t=1,p=1,r=1", "t=0.5,p=1,r=1", "t=1,p=0.9,r=1"]
     answers = [
-        AnswerRecord(method=f"{name} of {member} {pool}", metric="accuracy", k=k, value=value)
+        AnswerRecord(
+            method=f"{name} of {member} {pool}",
+            metric="accuracy",
+            k=k,
+            value=0.5 if "r=1.2" in pool else value,
+        )
         for member, value in (("big", 0.75), ("small", 0.25))
         for pool in pools
-        for name, k in (
-            ([("greedy", 0)]) if "t=0," in pool else [("first", 1), ("oracle", 1), ("oracle", 8)]
-        )
+        for name, k in (GREEDY if "t=0," in pool else DRAWN)
     ]
     return summarize_answers(replace(make_record(n), answers=tuple(answers)) for n in range(9))
 
@@ -107,6 +111,8 @@ def test_each_swept_setting_has_a_chart_with_a_line_for_each_member(study: Summa
         "big": [0.0, 0.5, 1.0], "small": [0.0, 0.5, 1.0],
         "big, top p 0.9": [0.0, 1.0], "small, top p 0.9": [0.0, 1.0],
     }  # fmt: skip
+    big = found["accuracy against temperature"].series[0]
+    assert [point.y for point in big.points] == [0.75, 0.75, 0.75]
     assert lines["accuracy against top-p"] == {"big": [0.9, 1.0], "small": [0.9, 1.0]}
     assert lines["accuracy against repetition penalty"] == {
         "big, greedy": [1.0, 1.2],

@@ -51,6 +51,7 @@ def test_lengths_fall_into_classes_that_touch(make_record: Callable[..., Record]
     assert rows[0].shortest == 0
     assert [row.shortest for row in rows[1:]] == [row.longest + 1 for row in rows[:-1]]
     assert sum(row.candidates for row in rows) == 200
+    assert all(row.candidates == row.longest - row.shortest + 1 for row in rows[:-1])
     assert [(r.shortest, r.longest) for r in rows if r.shortest <= 23 <= r.longest] == [(23, 31)]
     assert sum(row.longest - row.shortest + 1 for row in rows[:-1]) == rows[-1].shortest
 

@@ -81,6 +81,7 @@ def test_filters_find_what_a_look_at_every_record_finds(
     assert found(run, Query(member="nobody")) == []
     assert found(run, Query(text="ŻEBRA")) == ["toy-7"]
     assert found(run, Query(text="(12)")) == ["toy-12"]
+    assert found(run, Query(text="TOY-31")) == ["toy-31"]
     assert found(run, Query(failed=True)) == []
 
 
@@ -131,6 +132,7 @@ def test_only_who_has_the_token_is_served(viewer: Viewer) -> None:
     assert status == 200
     assert page.startswith("<!doctype html>")
     assert 'id="setup"' in page
+    assert "No summary yet" in page
     root = f"http://127.0.0.1:{viewer.server_port}/"
     for url in (root, f"{root}items", f"{root}{'x' * 32}/items", f"{root}{viewer.token[:-1]}/"):
         status, answer = get(url)
