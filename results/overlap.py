@@ -1,13 +1,13 @@
-"""How often two methods give the same answer, each choosing from all draws.
+"""How often two methods give the same answer, each choosing from all draws of the same pool.
 
 Two methods of the same accuracy may be right on the same items or on others: how often they agree
 tells which, and what could be gained by knowing whom to follow.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from results.pools import Named
 from results.schema import WITHOUT, AnswerRecord, Record
 from results.streams import Stream
 
@@ -37,9 +37,10 @@ class Overlap:
 
     def add(self, record: Record) -> None:
         """Take in one record."""
-        for first, second in combinations(chosen(record).values(), 2):
-            stream = self._streams.setdefault((first.method, second.method), Stream())
-            stream.add(record, 1, first.answer == second.answer)
+        for picks in chosen(record).values():
+            for first, second in combinations(picks, 2):
+                stream = self._streams.setdefault((first.method, second.method), Stream())
+                stream.add(record, 1, first.answer == second.answer)
 
     def rows(self) -> tuple[OverlapRow, ...]:
         """In the order in which the methods came."""
@@ -59,11 +60,13 @@ class Overlap:
         return tuple(rows)
 
 
-def chosen(record: Record) -> Mapping[str, AnswerRecord]:
-    """By method, the answer under the headline metric that came of a choice from all candidates."""
-    found: dict[str, AnswerRecord] = {}
+def chosen(record: Record) -> dict[str, list[AnswerRecord]]:
+    """The answers under the headline metric that came of a choice from all candidates, by what
+    they were chosen from: of a study its pools, else all draws, under an empty name."""
+    found: dict[str, dict[str, AnswerRecord]] = {}
     for answer in record.answers:
         is_headline = answer.metric == record.answers[0].metric
         if answer.candidate is not None and is_headline and WITHOUT not in answer.method:
-            found[answer.method] = answer
-    return found
+            # Of several draw sizes the largest, which comes last.
+            found.setdefault(Named.read(answer.method).pool, {})[answer.method] = answer
+    return {pool: list(answers.values()) for pool, answers in found.items()}

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from results.outcomes import whose
@@ -62,7 +63,6 @@ def pack(records: Iterable[Record], share: float = 1.0) -> Packed:
 def head(record: Record) -> dict[str, Any]:
     """An item in a list of items."""
     counts = Counter(candidate.outcome for candidate in record.candidates)
-    picks = chosen(record)
     return {
         "id": record.item_id,
         "task": record.task,
@@ -73,7 +73,7 @@ def head(record: Record) -> dict[str, Any]:
         "split": is_split(record),
         "picks": [
             {"method": p.method, "i": p.candidate, "answer": p.answer, "correct": p.correct}
-            for p in picks.values()
+            for p in chain.from_iterable(chosen(record).values())
         ],
     }
 
@@ -91,9 +91,12 @@ def whole(record: Record) -> dict[str, Any]:
 
 
 def is_split(record: Record) -> bool:
-    """Methods chose different answers. The oracle, who knows the right one, is no method."""
-    picks = chosen(record)
-    return len({p.answer for name, p in picks.items() if "oracle" not in name}) > 1
+    """Methods chose different answers from the same draws. The oracle, who knows the right one, is
+    no method."""
+    return any(
+        len({p.answer for p in picks if "oracle" not in p.method}) > 1
+        for picks in chosen(record).values()
+    )
 
 
 def _preview(record: Record) -> str:

@@ -16,7 +16,9 @@ from results.directories import Directory, Where, open_directory, unwritable
 from results.errors import ResultsError
 from results.judges import judges_of
 from results.manifest import Manifest, read_manifest
+from results.overlap import OverlapRow
 from results.parts import read_records
+from results.pools import Named
 from results.report import text
 from results.report.browser import Packed, pack
 from results.report.cautions import cautions, headline
@@ -204,12 +206,19 @@ def versus(rows: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def overlap(run: Shown) -> tuple[list[str], dict[tuple[str, str], Any]]:
-    """The methods, and the share of items on which two of them agree."""
-    rows = run.summary.overlaps
-    names = list(dict.fromkeys(name for row in rows for name in (row.first, row.second)))
-    found = {(row.first, row.second): row for row in rows}
-    return names, found | {(b, a): row for (a, b), row in found.items()}
+def overlaps(run: Shown) -> list[tuple[str, list[str], dict[tuple[str, str], Any]]]:
+    """Of each pool its name, its methods, and how often two of them agree."""
+    pools: dict[str, list[OverlapRow]] = {}
+    for row in run.summary.overlaps:
+        pools.setdefault(Named.read(row.first).pool, []).append(row)
+    return [
+        (
+            pool,
+            list(dict.fromkeys(name for row in rows for name in (row.first, row.second))),
+            {(row.first, row.second): row for row in rows},
+        )
+        for pool, rows in pools.items()
+    ]
 
 
 def _setup(runs: Sequence[Shown], packed: Sequence[Packed], *, served: bool) -> dict[str, Any]:
@@ -230,8 +239,10 @@ def _setup(runs: Sequence[Shown], packed: Sequence[Packed], *, served: bool) -> 
 
 
 def _title(runs: Sequence[Shown]) -> str:
-    rows = [run.summary.rows[0] for run in runs if run.summary.rows]
-    names = [" · ".join(filter(None, [row.task, row.member])) for row in rows]
+    names = []
+    for rows in (run.summary.rows for run in runs if run.summary.rows):
+        members = "+".join(dict.fromkeys(row.member for row in rows))
+        names.append(" · ".join(filter(None, [rows[0].task, members])))
     title = ", ".join(dict.fromkeys(names)) or runs[0].name
     return title if len(runs) < 2 else f"{title}: {', '.join(run.name for run in runs)}"
 
@@ -269,7 +280,7 @@ def _environment() -> Environment:
         dot_track=dot_track,
         largest=headline,
         versus=versus,
-        overlap=overlap,
+        overlaps=overlaps,
         peers=peers,
         numbers=numbers,
         NUM_COLORS=NUM_COLORS,

@@ -91,6 +91,21 @@ def test_methods_agree_where_they_answer_the_same(make_record: Callable[..., Rec
     assert (same.value, same.low) == (1.0, pytest.approx(clopper_pearson(20, 20).low))
 
 
+def test_methods_of_different_pools_are_not_paired(make_record: Callable[..., Record]) -> None:
+    answers = [
+        AnswerRecord(
+            method=f"{method} of m {pool}", metric="accuracy", k=8, value=0.0, candidate=0, answer=a
+        )
+        for pool in ("t=1,p=1,r=1", "t=0.5,p=1,r=1")
+        for method, a in (("a", "5"), ("b", "5"))
+    ]
+    rows = summarize_answers([replace(make_record(0), answers=tuple(answers))]).overlaps
+    assert [(row.first, row.second) for row in rows] == [
+        ("a of m t=1,p=1,r=1", "b of m t=1,p=1,r=1"),
+        ("a of m t=0.5,p=1,r=1", "b of m t=0.5,p=1,r=1"),
+    ]
+
+
 def test_a_run_without_a_summary_has_none(
     make_run: Callable[..., Path], make_record: Callable[..., Record]
 ) -> None:
