@@ -19,7 +19,7 @@ from results.outcomes import whose
 from results.overlap import chosen
 from results.schema import CandidateRecord, Record
 
-MAX_PACKED = 6 << 20
+MAX_PACKED = 14 << 20
 """Bytes of items in a page, compressed; a third more as text."""
 MAX_PLAIN = 64 << 20
 """Bytes of the same before that: what a browser has to keep in memory."""

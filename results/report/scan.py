@@ -78,12 +78,10 @@ class Reader:
             table = self._part(shard_id)
             rows = np.flatnonzero(_matches(table, query))
             for row in rows[rows >= first].tolist():
-                record = next(from_table(table.slice(row, 1)))
-                if query.split and not is_split(record):
-                    continue
                 if len(items) == limit:
                     at = f"{shard_id}:{row}"
                     return Found(items=items, next=at, seen=seen + max(row - first, 0))
+                record = next(from_table(table.slice(row, 1)))
                 items.append({"at": f"{shard_id}:{row}", **head(record)})
             seen += max(table.num_rows - first, 0)
             if time.monotonic() > deadline and number + 1 < len(places):
@@ -118,7 +116,7 @@ def _place(at: str) -> tuple[str, int]:
 
 
 def _matches(table: pa.Table, query: Query) -> Rows:
-    """Which rows match all but `split`, which depends on the answers."""
+    """Which rows match."""
     found: Rows = np.ones(table.num_rows, np.bool_)
     wanted = {name: getattr(query, name) for name in ("outcome", "member", "decoding")}
     wanted = {name: word for name, word in wanted.items() if word}
@@ -130,6 +128,8 @@ def _matches(table: pa.Table, query: Query) -> Rows:
         found &= _flags(pc.not_equal(table["outcome"], "ok"))
     if query.text:
         found &= _contains(table, query.text)
+    if query.split:
+        found &= np.array([is_split(record) for record in from_table(_without_texts(table))])
     return found
 
 
@@ -155,6 +155,15 @@ def _contains(table: pa.Table, text: str) -> Rows:
             values = nested.flatten().field(field)
             found |= _rows_with(nested, _flags(pc.match_substring(values, text, ignore_case=True)))
     return found
+
+
+def _without_texts(table: pa.Table) -> pa.Table:
+    """With answers, but nothing of what is long: it is read many times as fast."""
+    for name in ("messages", "candidates", "usage"):
+        field = table.schema.field(name)
+        nothing = pa.array([[]] * table.num_rows, field.type)
+        table = table.set_column(table.schema.get_field_index(name), field, nothing)
+    return table
 
 
 def _rows_with(nested: pa.ListArray, mask: Rows) -> Rows:

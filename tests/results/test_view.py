@@ -85,6 +85,26 @@ def test_filters_find_what_a_look_at_every_record_finds(
     assert found(run, Query(failed=True)) == []
 
 
+def test_items_on_which_methods_disagree_are_found(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    def picks(record: Record, *answers: str) -> Record:
+        names = ("majority", "best_of:rm", "oracle")
+        chosen = [
+            replace(record.answers[0], method=name, k=8, candidate=0, answer=answer)
+            for name, answer in zip(names, answers, strict=True)
+        ]
+        return replace(record, answers=tuple(chosen))
+
+    same, apart, oracle = (make_record(number) for number in range(3))
+    records = [
+        picks(same, "5", "5", "5"),
+        picks(apart, "5", "7", "5"),
+        picks(oracle, "5", "5", "7"),
+    ]
+    assert found(make_run(records), Query(split=True)) == ["toy-1"]
+
+
 def test_a_pool_of_a_study_is_found_by_its_decoding(
     make_run: Callable[..., Path], make_record: Callable[..., Record]
 ) -> None:
