@@ -8,12 +8,12 @@ interrupted: the message says which command goes on.
 import sys
 import traceback
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines import batch_commands as batch
+from pipelines import report_commands as reports
 from pipelines import result_commands as result
 from pipelines.exits import INTERRUPTED, Interrupted, explain
 
@@ -47,13 +47,6 @@ class Listing(StrEnum):
     judges = "judges"
     configs = "configs"
     gates = "gates"
-
-
-class Format(StrEnum):
-    """What `export` writes."""
-
-    parquet = "parquet"
-    jsonl = "jsonl"
 
 
 @app.callback()
@@ -103,7 +96,7 @@ def run(
     from pipelines.job import prepare
 
     jobs = [prepare(each) for each in load_all(config, overrides or ())]
-    # It brings scipy.stats and plotly, which nobody whose config is refused should wait for.
+    # It brings scipy.stats, which nobody whose config is refused should wait for.
     from pipelines.start import Options, run_jobs
 
     again = ["run", config, *(overrides or ())]
@@ -139,13 +132,6 @@ def stop(
 
 
 @app.command()
-def report(run: Run) -> None:
-    """Write report.html from the records of a run."""
-    from results.report import write_report
-
-    print(write_report(run))
-
-
 @app.command()
 def score(
     run: Run,
@@ -196,23 +182,6 @@ def validate(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def export(
-    run: Run,
-    to: Annotated[Format, typer.Option(help="File format.")] = Format.parquet,
-    output: Annotated[
-        Path | None, typer.Option(help="The file; beside the records by default.")
-    ] = None,
-) -> None:
-    """Write a run's records as one Parquet or JSONL file."""
-    from results.export import export as export_records
-
-    name = f"records.{to.value}"
-    # A store keeps what was committed; a file made for somebody is wanted at hand.
-    path = output or (Path(name) if "://" in run else Path(run) / name)
-    print(export_records(run, to.value, path))
-
-
-@app.command()
 def doctor(
     config: Annotated[str | None, typer.Argument(help="A config: ask its models.")] = None,
     overrides: Overrides = None,
@@ -254,6 +223,9 @@ def drill(
 for command in (
     result.compare,
     result.verify,
+    reports.report,
+    reports.view,
+    reports.export,
     batch.reward,
     batch.judge,
     batch.rank,

@@ -12,7 +12,7 @@ import os
 import platform
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from results.directories import LocalDirectory, Where, open_directory
 from results.parts import read_tables
 from results.report import headline
 from results.store import ask_to_stop, is_driven, read_manifest, read_status
-from results.summary import Row, Summary
+from results.summary import Summary, read_summary
 
 SILENCE = 60.0
 """Seconds without a heartbeat after which a driver on another host counts as gone."""
@@ -193,12 +193,8 @@ def _meaning(found: Standing) -> str:
 
 def _summary(run: Where) -> Summary | None:
     """summary.json with the headline rows alone; None: it isn't written yet."""
-    try:
-        kept = json.loads(open_directory(run).get("summary.json"))
-    except (OSError, ValueError):
-        return None
-    rows = headline([Row(**row) for row in kept["rows"]])
-    return Summary(**{**kept, "rows": tuple(rows)})
+    kept = read_summary(run)
+    return kept and replace(kept, rows=tuple(headline(kept.rows)))
 
 
 def _age(moment: str | None) -> float | None:

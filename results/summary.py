@@ -6,11 +6,13 @@ Items that failed are in no mean and in every count. Differences are over the it
 Means and differences are clustered by `Record.group`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import cache
 from math import isfinite
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from results.arms import ArmRow, Arms
 from results.bounds import Bound, Bounds, open_figures
@@ -20,11 +22,14 @@ from results.costs import Member
 from results.decodings import DecodingRow, Decodings
 from results.decodings import doubts as spread_doubts
 from results.differences import Difference
-from results.directories import Where
+from results.directories import Where, open_directory
 from results.forecast import Forecast, with_actual
 from results.judges import Judge, Judged, JudgeRow, doubts, judges_of
+from results.lengths import LengthRow, Lengths
 from results.manifest import Manifest
 from results.marginals import MarginalRow, marginals
+from results.outcomes import OutcomeRow, Outcomes
+from results.overlap import Overlap, OverlapRow
 from results.parts import read_records
 from results.pitfalls import pitfalls
 from results.pools import ABOUT_TEXTS, Named
@@ -136,6 +141,12 @@ class Summary:
     """With how many draws each method passes the run's reference lines."""
     forecast: tuple[Forecast, ...] = ()
     """What a probe had foretold, and what the run came to."""
+    members: tuple[OutcomeRow, ...] = ()
+    """Outcomes of the candidates by member and decoding."""
+    lengths: tuple[LengthRow, ...] = ()
+    """How often candidates of a length are right."""
+    overlaps: tuple[OverlapRow, ...] = ()
+    """How often two methods answer the same."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -176,17 +187,14 @@ def summarize_answers(
     """
     table, tallies, bounds, decodings = Table(), Tallies(), Bounds(), Decodings()
     categories, arms = Categories(), Arms()
+    outcomes, lengths, overlap = Outcomes(), Lengths(), Overlap()
     judges, about = judges or {}, about or {}
     judged = [Judged(name, judge) for name, judge in judges.items()]
+    seen: list[Any] = [table, tallies, bounds, decodings, categories, arms]
+    every = [*seen, outcomes, lengths, overlap, *judged]
     for record in checked(records):
-        table.add(record)
-        tallies.add(record)
-        bounds.add(record)
-        categories.add(record)
-        arms.add(record)
-        decodings.add(record)
-        for one in judged:
-            one.add(record)
+        for each in every:
+            each.add(record)
     spent = by_role(tallies.usage, hosted(about))
     asked = about.get("num_items")
     rows = tuple(_rows(table, tallies, spent, judges, lambda key: bounds.of(key, asked)))
@@ -207,6 +215,9 @@ def summarize_answers(
         decodings=pool_rows,
         crossings=crossings(rows, lines),
         forecast=with_actual(about.get("forecast", ()), tallies.usage, about),
+        members=outcomes.rows(),
+        lengths=lengths.rows(),
+        overlaps=overlap.rows(),
         warnings=[
             *pitfalls(tallies, _baselines(rows), judges),
             *open_figures(_headline(rows)),
@@ -216,9 +227,34 @@ def summarize_answers(
     )
 
 
+def read_summary(run_dir: Where) -> Summary | None:
+    """summary.json as it was written; None where there is none of this layout."""
+    try:
+        found: Summary = _built(Summary, json.loads(open_directory(run_dir).get("summary.json")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return found
+
+
 def write_summary(run_dir: Where, summary: Summary) -> None:
     """Write or replace summary.json, whole. Raises ResultsError."""
     write_json(run_dir, "summary.json", asdict(summary))
+
+
+def _built(kind: Any, kept: Any) -> Any:
+    """A dataclass, or tuples and dicts of some, from JSON."""
+    inner = get_args(kind)
+    if isinstance(kind, type) and is_dataclass(kind):
+        kinds = _hints(kind)
+        return kind(**{name: _built(kinds[name], value) for name, value in kept.items()})
+    if get_origin(kind) is tuple:
+        return tuple(_built(inner[0], value) for value in kept)
+    if get_origin(kind) is dict:
+        return {name: _built(inner[1], value) for name, value in kept.items()}
+    return kept
+
+
+_hints = cache(get_type_hints)
 
 
 def _baselines(rows: Sequence[Row]) -> list[Row]:
@@ -269,9 +305,8 @@ def _row(
     method, metric, k = key
     named = Named.read(method)
     seen = tallies.by_decoding.get("sample" if k else "greedy", Counter())
-    repeats = tallies.repeats
-    if named.decoding:
-        seen, repeats = tallies.by_pool[named.pool], tallies.repeats_by_pool[named.pool]
+    seen = tallies.by_pool.get(named.pool, seen)
+    repeats = tallies.repeats_by_pool.get(named.pool, tallies.repeats)
     num_seen = max(seen.total(), 1)
     greedy, first, likeliest = versus
     return Row(

@@ -112,7 +112,7 @@ def test_the_code_goes_along_and_nothing_else_of_it(sent: Sent) -> None:
         *("actors", "cluster", "pipelines", "results", "configs"),
         *("submitted", "data"),
     }
-    assert {"pipelines/cli.py", "results/report.html", "configs/demo.yaml"} <= set(sent.files)
+    assert {"pipelines/cli.py", "results/report/page.html", "configs/demo.yaml"} <= set(sent.files)
     assert not [name for name in sent.files if "__pycache__" in name or name.endswith(".pyc")]
     assert sum(sent.files.values()) < 2_000_000
 
