@@ -143,6 +143,20 @@ def check_reward(
     raise typer.Exit(1 if failed else 0)
 
 
+def check_sandbox(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Of the sandbox: backend=landlock"),
+    ] = None,
+) -> None:
+    """Try the sandbox for model-written code, as every run does before it runs any."""
+    from pipelines import tables
+    from pipelines.sandbox_check import check_sandbox as check
+
+    failed = tables.print_checks(tables.console(), check(overrides or ()))
+    raise typer.Exit(1 if failed else 0)
+
+
 def _score(
     scorer: str,
     asked: tuple[str, str, str, list[str] | None, list[str] | None],

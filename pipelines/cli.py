@@ -252,6 +252,7 @@ def drill(
 
 for command in (batch.reward, batch.judge, batch.rank, batch.train_reward, batch.check_reward):
     app.command()(command)
+app.command()(batch.check_sandbox)
 
 
 def main() -> None:
