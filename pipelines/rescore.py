@@ -5,6 +5,7 @@ what the task extracts from them and what the rankers make of them may change, w
 overrides as for `run`.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +14,9 @@ from rich.console import Console
 
 from actors.types import ConfigError
 from pipelines.config import override
-from pipelines.job import regrading
+from pipelines.job import Job, regrading
 from pipelines.records import answered, regrade
+from pipelines.tested import alone, note_backends
 from results.directories import Directory, Where, open_directory
 from results.judges import judges_of
 from results.parts import read_parts, read_records
@@ -23,7 +25,7 @@ from results.store import Manifest, Store, read_manifest
 from results.summary import Summary, summarize_answers, write_summary
 
 GRADING = re.compile(
-    r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks|game\.\w+|length_norm|normalize_labels)|roles\.scorers\.(\w+)\.scale)=.*",
+    r"(task\.(extract|pattern|compare|timeout)|sandbox\.\w+|pipeline\.(rankers|ks|game\.\w+|length_norm|normalize_labels)|roles\.scorers\.(\w+)\.scale)=.*",
     re.DOTALL,
 )
 """Changes that need no new draws and no new scores."""
@@ -40,8 +42,8 @@ def rescore(
         if not GRADING.fullmatch(change):
             raise ConfigError(
                 f"{change}: this would need new draws or scores; `score` can change task.extract, "
-                "task.pattern, task.compare, task.timeout, pipeline.rankers, pipeline.ks, "
-                "pipeline.game, pipeline.length_norm, pipeline.normalize_labels and "
+                "task.pattern, task.compare, task.timeout, sandbox, pipeline.rankers, "
+                "pipeline.ks, pipeline.game, pipeline.length_norm, pipeline.normalize_labels and "
                 "roles.scorers.NAME.scale"
             )
     old = read_manifest(run)
@@ -60,10 +62,7 @@ def rescore(
         console.print(f"run directory: {store.directory}", highlight=False, soft_wrap=True)
         for line in store.damaged:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        done = store.committed()
-        for shard_id, records in read_parts(run):
-            if shard_id not in done:
-                store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
+        asyncio.run(_regrade(job, run, store, console))
         summary = summarize_answers(
             read_records(store.directory),
             limited=manifest.limited,
@@ -73,6 +72,18 @@ def rescore(
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary
+
+
+async def _regrade(job: Job, run: Where, store: Store, console: Console) -> None:
+    """Commit what is owed. A task that runs code gets the sandbox's pool for it."""
+    done = store.committed()
+    async with alone(job) as fleet:
+        note_backends(fleet.infos() if fleet else (), store, console)
+        for shard_id, records in read_parts(run):
+            if shard_id not in done:
+                sandbox = fleet.sandbox if fleet else None
+                graded = [regrade(job, record, sandbox) for record in records]
+                store.commit(shard_id, answered(job, await asyncio.gather(*graded)))
 
 
 def _config(about: Mapping[str, Any], run: Where) -> Mapping[str, Any]:

@@ -109,6 +109,7 @@ MAY_IMPORT = {
             "sharded",
             "start",
             "tables",
+            "tested",
             "train_reward",
             "watch",
         )

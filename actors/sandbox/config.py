@@ -1,7 +1,7 @@
 """Config schema of the sandbox."""
 
 import os
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,9 @@ from actors.config import Placement, Replicas
 
 MOST_REPLICAS = 8
 """By default: beyond it, let a replica run several programs at once."""
+
+SANDBOX = "sandbox"
+"""Name of the pool, and of its section in a config."""
 
 
 def _one_per_core() -> Replicas:
@@ -19,6 +22,8 @@ def _one_per_core() -> Replicas:
 
 class SandboxConfig(Placement):
     """Under `sandbox:`, for tasks that run what a model wrote. Its pool is called `sandbox`."""
+
+    section: ClassVar[str] = ""
 
     replicas: Replicas = Field(default_factory=_one_per_core)
     """By default one for each core of the machine that starts the run, and at most 8."""
