@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from actors import engines
-from actors.config import ModelConfig, Placement, Replicas, parse
+from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
 from actors.judge import JUDGES, MOST_SHOWN, about
 from actors.models import BUNDLED_PREFIX, context_length, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
-from actors.sandbox.config import SANDBOX
 from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer
 from actors.types import ConfigError, Item
 from pipelines import rank
@@ -27,6 +26,7 @@ from pipelines.base import load_method, needed_roles
 from pipelines.config import RunConfig
 from pipelines.methods.consensus import READS
 from pipelines.methods.votes import WeightKind
+from pipelines.pools import pools, sandbox_identity
 from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
 from results.store import Manifest
@@ -75,14 +75,7 @@ class Job:
     @property
     def pools(self) -> dict[str, Placement]:
         """All that the cluster hosts for this run, by name."""
-        pools: dict[str, Placement] = dict(self.config.models)
-        if self.task.runs_code:
-            sandbox, least = self.config.sandbox, self.config.cluster.runners
-            if "replicas" not in sandbox.model_fields_set and least > sandbox.replicas.min:
-                update = {"replicas": Replicas(min=least, max=least)}
-                sandbox = sandbox.model_copy(update=update)
-            pools[SANDBOX] = sandbox
-        return pools
+        return pools(self.config, self.task)
 
     @property
     def shard_size(self) -> int:
@@ -145,7 +138,7 @@ def prepare(config: RunConfig) -> Job:
         "seed": config.seed,
         "shard_size": config.shard_size,
     }
-    identity |= _sandbox_identity(config, task)
+    identity |= sandbox_identity(config, task)
     judges = {name: about(s) for name, s in config.roles.scorers.items() if s.kind in JUDGES}
     if judges:
         # With the text of their prompts, of which a config has only the names.
@@ -176,7 +169,7 @@ def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
         task=task,
         method=method,
         method_config=method_config,
-        identity={**identity, **changed, **_sandbox_identity(config, task)},
+        identity={**identity, **changed, **sandbox_identity(config, task)},
     )
 
 
@@ -204,17 +197,6 @@ def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
         "discriminator": models[roles.discriminator or first],
     }
     return {name: bound[name] for name in needed_roles(job.method)}
-
-
-def _sandbox_identity(config: RunConfig, task: Task) -> dict[str, Any]:
-    """What decides verdicts; nothing for a task that runs no code."""
-    if not task.runs_code:
-        return {}
-    if SANDBOX in config.models:
-        raise ConfigError(
-            f"models.{SANDBOX}: task {task.name} runs code in a pool of that name; rename the model"
-        )
-    return {SANDBOX: config.sandbox.limits}
 
 
 def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:

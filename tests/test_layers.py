@@ -97,6 +97,7 @@ MAY_IMPORT = {
             "inspect",
             "job",
             "live",
+            "pools",
             "progress",
             "records",
             "remote",
