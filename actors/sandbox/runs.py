@@ -78,9 +78,11 @@ async def _end(process: Process) -> None:
 
 
 def _verdict(said: bytes) -> Verdict:
-    """Of what the tests said, if they did, and then the first process."""
+    """Of what the tests said, if they did, and then the first process. Raises as `run` does."""
     found: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines()]
     *tests, ended = found
+    if "tests" not in ended:
+        raise EngineError("the sandbox broke: its first process was ended before it could report")
     outcome: Outcome = "failed"
     if not tests:
         why = "the tests ended without a verdict"
