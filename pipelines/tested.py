@@ -8,7 +8,7 @@ A program that several candidates wrote runs once: what it does decides what eac
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -58,8 +58,8 @@ def grade(task: Task, item: Item, text: str, finish_reason: FinishReason, known:
         return Grade(answer=answer, outcome="correct", metrics=metrics)
     if verdict.outcome == "timed_out":
         return Grade(answer=answer, outcome="timed_out", metrics=metrics)
-    cut = finish_reason == "length"
-    return Grade(answer=answer, outcome="truncated" if cut else "wrong", metrics=metrics)
+    outcome: Literal["truncated", "wrong"] = "truncated" if program.is_cut else "wrong"
+    return Grade(answer=answer, outcome=outcome, metrics=metrics)
 
 
 @asynccontextmanager

@@ -22,6 +22,8 @@ class Program:
     """Python. The program passes when they come to their end."""
     context: str = ""
     """Python that the tests build on; it runs before `names` are taken from the program."""
+    is_cut: bool = False
+    """The text that it was found in was cut, and it goes on to where."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 r"""What tasks share whose answer is a program: finding it in a reply, and the tests it must pass.
 
     reply -> without its reasoning
-          -> the last fenced block that defines what the tests call
-          -> else the reply itself, from its first line of code on, if it defines that
+          -> the last fenced block that defines what the tests call, behind the prompt's imports
+          -> else the reply itself, from its first line of code on, if it defines that; likewise
           -> else the prompt and the last fenced block
           -> else the prompt and the reply as it is, up to where another piece of code begins
 
@@ -55,23 +55,32 @@ def find_code(text: str, names: Sequence[str], prompt: str) -> tuple[str, bool] 
     """The program in a reply, and whether it went on to the reply's very end, where a reply that
     was cut is incomplete. None: there is nothing but white space.
 
-    names: what it must define. prompt: code that a bare continuation continues.
+    names: what it must define. prompt: code that a bare continuation continues; a whole function
+    gets what stands there before its own, such as imports, which models rarely repeat.
     """
+    first = re.search(rf"^(?:async\s+)?def\s+{re.escape(names[0])}\b", prompt, re.MULTILINE)
+    before = prompt[: first.start()] if first else ""
     text = _END_OF_TEXT.split(cut_reasoning(text), maxsplit=1)[0]
     if not text.strip():
         return None
     fences = list(_FENCE.finditer(text))
     for match in reversed(fences):
         if all(defines(match[1], name) for name in names):
-            return match[1], match.end(1) == len(text)
+            return _behind(before, match[1]), match.end(1) == len(text)
     if not fences and all(defines(text, name) for name in names):
-        return _unfenced(text)
+        code, is_open = _unfenced(text)
+        return _behind(before, code), is_open
     if fences:
         # No more than a function's body.
         return prompt + fences[-1][1], fences[-1].end(1) == len(text)
     ends = [at for stop in STOPS if (at := text.find(stop)) >= 0]
     body = text[: min(ends, default=len(text))]
     return prompt + body, not ends
+
+
+def _behind(before: str, code: str) -> str:
+    """Nothing may stand before an import from the future."""
+    return code if "from __future__ import" in code else before + code
 
 
 def _unfenced(text: str) -> tuple[str, bool]:
@@ -116,6 +125,7 @@ class CodeTask(RowTask[ConfigT]):
             names=tuple(problem["names"]),
             tests=problem["tests"],
             context=problem["context"],
+            is_cut=found[1] and finish_reason == "length",
         )
 
     def find(self, text: str, names: Sequence[str], prompt: str) -> tuple[str, bool] | None:

@@ -17,25 +17,29 @@ from pipelines.tasks.code import find_code
 
 PROMPT = 'import math\n\n\ndef f(x):\n    """Add one."""\n'
 WHOLE = "def f(x):\n    return x + 1\n"
+BEFORE = "import math\n\n\n"
 BODY = "    return x + 1\n"
 
 
 @pytest.mark.parametrize(
     ("text", "code", "open_end"),
     [
-        (f"Sure!\n```python\n{WHOLE}```\nDone.", WHOLE, False),
-        (f"```\n{WHOLE}```", WHOLE, False),
+        (f"Sure!\n```python\n{WHOLE}```\nDone.", BEFORE + WHOLE, False),
+        (f"```\n{WHOLE}```", BEFORE + WHOLE, False),
+        (f"```\nfrom __future__ import annotations\n{WHOLE}```",
+         f"from __future__ import annotations\n{WHOLE}", False),
         # The last block that defines it counts, not the last block.
-        (f"```py\ndef f(x):\n    0\n```\nBetter:\n```py\n{WHOLE}```\n```\nf(1)\n```", WHOLE, False),
-        (f"<think>```python\ndef f(x): 0\n```</think>```python\n{WHOLE}```", WHOLE, False),
+        (f"```\ndef f(x):\n    0\n```\nBetter:\n```py\n{WHOLE}```\n```\nf(1)\n```",
+         BEFORE + WHOLE, False),
+        (f"<think>```python\ndef f(x): 0\n```</think>```python\n{WHOLE}```", BEFORE + WHOLE, False),
         # A fence that never closes was cut, or its reply ended with it.
-        (f"```python\n{WHOLE}", WHOLE, True),
-        (f"  ```python\n{WHOLE}  ```", WHOLE, False),
+        (f"```python\n{WHOLE}", BEFORE + WHOLE, True),
+        (f"  ```python\n{WHOLE}  ```", BEFORE + WHOLE, False),
         # Only a body in the fence.
         (f"```python\n{BODY}```", PROMPT + BODY, False),
         # No fence: from the first line of code to the first line of prose.
-        (f"Here it is:\n\n{WHOLE}\nThis adds one.", f"{WHOLE}\n", False),
-        (f"import re\n{WHOLE}\nprint(f(1))\n", f"import re\n{WHOLE}\nprint(f(1))\n", True),
+        (f"Here it is:\n\n{WHOLE}\nThis adds one.", f"{BEFORE}{WHOLE}\n", False),
+        (f"import re\n{WHOLE}\nprint(f(1))\n", f"{BEFORE}import re\n{WHOLE}\nprint(f(1))\n", True),
         # A continuation of the prompt, indentation as it is, up to the next piece of code.
         (BODY, PROMPT + BODY, True),
         (f"{BODY}\ndef g():\n    pass\n", f"{PROMPT}{BODY}", False),
@@ -121,6 +125,7 @@ def test_every_text_has_one_outcome_and_only_a_passed_program_has_credit(started
         ("", "stop"),
         ("", "length"),
         ("    return x -", "length"),
+        ("```\ndef add(x, y): return x - y\n```\nThis adds", "length"),
         ("    return x + y", "length"),
         ("    import sys\n    sys.exit(0)\n", "stop"),
     ]
@@ -131,9 +136,20 @@ def test_every_text_has_one_outcome_and_only_a_passed_program_has_credit(started
         ("no_answer", 0.0),
         ("truncated", 0.0),
         ("truncated", 0.0),
+        ("wrong", 0.0),
         ("correct", 1.0),
         ("wrong", 0.0),
     ]
+
+
+def test_a_reply_need_not_repeat_the_imports_of_its_prompt(started) -> None:
+    task = load_task({"name": "humaneval"})
+    item = next(item for item in task.items() if item.id == "HumanEval/7")
+    reply = (
+        "```python\ndef filter_by_substring(strings: List[str], substring: str) -> List[str]:\n"
+        "    return [s for s in strings if substring in s]\n```"
+    )
+    assert graded(task, item, [(reply, "stop")], Local(started)) == [("correct", 1.0)]
 
 
 def test_a_program_that_several_draws_wrote_runs_once(started) -> None:
