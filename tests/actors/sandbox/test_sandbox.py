@@ -85,7 +85,11 @@ def test_unprotected_a_verdict_still_can_not_be_faked() -> None:
 @each
 def test_a_fork_bomb_and_a_thread_bomb_leave_the_machine_as_it_was(backend: str) -> None:
     before = len(psutil.pids())
-    forks = "import os\ndef f():\n    while True:\n        os.fork()\n"
+    # Bounded, lest a sandbox that leaks take the machine along.
+    forks = (
+        "import os, time\ndef f():\n    for _ in range(500):\n"
+        "        if os.fork() == 0:\n            time.sleep(100)\n"
+    )
     threads = (
         "import threading, time\ndef f():\n    while True:\n"
         "        threading.Thread(target=time.sleep, args=(100,)).start()\n"
@@ -127,6 +131,8 @@ def test_what_runs_in_it_ends_with_the_process_that_started_it(backend: str) -> 
         host.send_signal(signal.SIGKILL)
         host.wait()
     _, alive = psutil.wait_procs(inside, timeout=30)
+    for process in alive:
+        process.kill()
     assert not alive
 
 
