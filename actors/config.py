@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -164,6 +164,9 @@ class Placement(StrictConfig):
     """Where a pool's replicas live, what each may use, and when one counts as lost: all of it may
     change between two starts of a run without changing a result.
     """
+
+    section: ClassVar[str] = "models."
+    """In front of a pool's name in messages: where its settings are."""
 
     replicas: Replicas = Replicas(min=1, max=1)
     cpus: float = Field(1.0, ge=0.0)

@@ -3,12 +3,14 @@
 Model      hosted weights: generate, log-probabilities, rewards   cluster.hosted, test fakes
 Generator  item -> candidates                                      actors.generator
 Scorer     item, candidates -> one score each                      actors.scorers
+Sandbox    a model's program and its tests -> how they ended       cluster.hosted
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from actors.config import Sampling
+from actors.sandbox.types import Program, Verdict
 from actors.tournament import Pair
 from actors.types import Candidate, Completion, Continuation, Item, Message, Preview, Reward, Score
 
@@ -120,4 +122,14 @@ class Scorer(Protocol):
 
     async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
         """One score for each candidate, in order."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Runs what models wrote, apart from everything else."""
+
+    async def run(self, program: Program) -> Verdict:
+        """How the program's tests ended. Raises ItemError (tests that can't be run there),
+        EngineError.
+        """
         ...

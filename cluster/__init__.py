@@ -13,9 +13,11 @@ from typing import Any
 
 from actors.config import ModelConfig, Placement, Replicas
 from actors.engines import environment
+from actors.sandbox.config import SANDBOX, SandboxConfig
+from actors.sandbox.host import SandboxHost
 from cluster.config import ClusterConfig
 from cluster.cores import PinnedHost
-from cluster.hosted import PooledModel
+from cluster.hosted import PooledModel, PooledSandbox
 from cluster.logs import EngineLogs
 from cluster.plan import Node, Share, check_shares, fits, largest_first, place
 from cluster.pool import Pool
@@ -47,7 +49,12 @@ class Fleet:
     @property
     def models(self) -> dict[str, PooledModel]:
         """What pipelines get: hosted models by name."""
-        return {name: PooledModel(pool) for name, pool in self.pools.items()}
+        return {name: PooledModel(pool) for name, pool in self.pools.items() if name != SANDBOX}
+
+    @property
+    def sandbox(self) -> PooledSandbox | None:
+        """Where programs run; None: this run has none."""
+        return PooledSandbox(self.pools[SANDBOX]) if SANDBOX in self.pools else None
 
     async def vouch(self, receipts: Sequence[Receipt]) -> bool:
         """Whether every replica that gave one of these answers still computes what its pool does;
@@ -95,7 +102,7 @@ def nodes(config: ClusterConfig) -> list[Node]:
         return rays.free_nodes()
 
 
-def check(config: ClusterConfig, models: Mapping[str, ModelConfig]) -> None:
+def check(config: ClusterConfig, models: Mapping[str, Placement]) -> None:
     """Refuse models that this machine can't hold, before a run directory or Ray is made.
 
     A cluster elsewhere is asked when it is joined. Raises ConfigError.
@@ -112,7 +119,7 @@ def where(config: ClusterConfig) -> str:
 @asynccontextmanager
 async def launch(
     config: ClusterConfig,
-    models: Mapping[str, ModelConfig],
+    models: Mapping[str, Placement],
     *,
     logs: Path | None = None,
     counts: Mapping[str, int] | None = None,
@@ -156,7 +163,7 @@ async def launch(
 @asynccontextmanager
 async def launch_runners(
     config: ClusterConfig,
-    models: Mapping[str, ModelConfig],
+    models: Mapping[str, Placement],
     kind: type,
     *args: Any,
     logs: Path | None = None,
@@ -190,12 +197,15 @@ async def launch_runners(
             await pool.stop()
 
 
-def _hosts(name: str, model: ModelConfig) -> ActorSpec:
-    args, env = (name, model), environment(model)
-    return ActorSpec(name=name, kind=PinnedHost, args=args, placement=model, env=env)
+def _hosts(name: str, config: Placement) -> ActorSpec:
+    if isinstance(config, SandboxConfig):
+        return ActorSpec(name=name, kind=SandboxHost, args=(name, config), placement=config)
+    assert isinstance(config, ModelConfig)
+    env = environment(config)
+    return ActorSpec(name=name, kind=PinnedHost, args=(name, config), placement=config, env=env)
 
 
-def _has_room(config: ModelConfig) -> bool:
+def _has_room(config: Placement) -> bool:
     from cluster import rays
 
     return fits(config, rays.free_nodes())

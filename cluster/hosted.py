@@ -1,9 +1,10 @@
-"""The `Model` that pipelines see: calls on a pool."""
+"""The `Model` and the `Sandbox` that pipelines see: calls on a pool."""
 
 from collections.abc import Sequence
 
 from actors.config import Sampling
 from actors.roles import LabelLogprobs
+from actors.sandbox.types import Program, Verdict
 from actors.types import Completion, Continuation, Item, Message, Preview, Reward
 from cluster.pool import Pool
 
@@ -69,3 +70,15 @@ class PooledModel:
         """See `roles.Model.preview`."""
         preview: Preview | None = await self._pool.call("preview", item)
         return preview
+
+
+class PooledSandbox:
+    """Where programs run, one process each."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def run(self, program: Program) -> Verdict:
+        """See `roles.Sandbox.run`."""
+        verdict: Verdict = await self._pool.call("run", program)
+        return verdict

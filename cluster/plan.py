@@ -156,9 +156,9 @@ def _short(
     more = f"; {len(suited) - 4} more nodes" if len(suited) > 4 else ""
     wanted = _words(bundle, bundle)
     return (
-        f"models.{name}: replica {placed + 1} of {config.replicas.min} wants {wanted} "
+        f"{config.section}{name}: replica {placed + 1} of {config.replicas.min} wants {wanted} "
         f"{on}, and {where} has free: {there or 'no such node'}{more}; "
-        f"lower models.{name}.replicas, or give the cluster more"
+        f"lower {config.section}{name}.replicas, or give the cluster more"
     )
 
 

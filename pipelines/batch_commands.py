@@ -150,6 +150,23 @@ def check_reward(
     raise typer.Exit(1 if failed else 0)
 
 
+def check_sandbox(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="sandbox.backend=landlock task.limit=20"),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Run this task's reference programs too: humaneval")
+    ] = None,
+) -> None:
+    """Try the sandbox for model-written code, as every run does before it runs any."""
+    from pipelines import tables
+    from pipelines.sandbox_check import check_sandbox as check
+
+    failed = tables.print_checks(tables.console(), check(task, overrides or ()))
+    raise typer.Exit(1 if failed else 0)
+
+
 def _score(
     scorer: str,
     asked: tuple[str, str, str, list[str] | None, list[str] | None],

@@ -33,6 +33,13 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Config keys to change: pipeline.n=8"),
 ]
+Unsafe = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsafe-code", help="Where no sandbox works, run model-written code unprotected."
+    ),
+]
+UNSAFE: dict[bool, list[str]] = {False: [], True: ["sandbox.allow_unsafe_code=true"]}
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its URL.")]
 
 
@@ -77,10 +84,12 @@ def run(
     submit: Annotated[
         str | None, typer.Option(help="Run on a Ray cluster's head: http://HEAD:8265.")
     ] = None,
+    allow_unsafe_code: Unsafe = False,
 ) -> None:
     """Run a config; the same command again goes on where it stopped."""
     if probe is not None and not dry_run:
         raise typer.BadParameter("it goes with --dry-run", param_hint="--probe")
+    overrides = [*(overrides or ()), *UNSAFE[allow_unsafe_code]]
     if submit is not None:
         from pipelines import tables
         from pipelines.remote import submit_run
@@ -137,13 +146,15 @@ def score(
     run: Run,
     overrides: Overrides = None,
     output: Annotated[str | None, typer.Option(help="The new run directory.")] = None,
+    allow_unsafe_code: Unsafe = False,
 ) -> None:
     """Grade and rank again from the records, with no model; the original stays as it is."""
     from pipelines import tables
     from pipelines.rescore import rescore
 
     console = tables.console()
-    directory, summary = rescore(run, overrides or (), output, console)
+    changes = [*(overrides or ()), *UNSAFE[allow_unsafe_code]]
+    directory, summary = rescore(run, changes, output, console)
     tables.print_run(console, summary, directory)
 
 
@@ -231,6 +242,7 @@ for command in (
     batch.rank,
     batch.train_reward,
     batch.check_reward,
+    batch.check_sandbox,
 ):
     app.command()(command)
 

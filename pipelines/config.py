@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from actors.config import ModelConfig, StrictConfig, parse
 from actors.role_config import RolesConfig
+from actors.sandbox.config import SandboxConfig
 from actors.types import ConfigError
 from cluster.config import ClusterConfig
 
@@ -49,6 +50,8 @@ class RunConfig(StrictConfig):
     """`name` picks the method; the rest is that method's own config."""
     models: dict[str, ModelConfig] = Field(min_length=1)
     roles: RolesConfig
+    sandbox: SandboxConfig = Field(default_factory=SandboxConfig)
+    """Of tasks that run what a model wrote."""
     cluster: ClusterConfig = ClusterConfig()
     output: str = "runs"
     """Directory that run directories are made in; `--output DIR` names one run directory

@@ -87,11 +87,12 @@ async def assemble(runs: Sequence[tuple[Job, Store]]) -> AsyncIterator[Crew]:
     Raises as `launch` and `launch_runners` do.
     """
     (job, store), *_ = runs
-    cluster, models = job.config.cluster, job.config.models
+    cluster = job.config.cluster
+    pools = {name: pool for each, _ in runs for name, pool in each.pools.items()}
     if not cluster.runners:
-        async with launch(cluster, models, logs=store.logs) as fleet:
+        async with launch(cluster, pools, logs=store.logs) as fleet:
             yield OwnFleet(fleet)
         return
     errands = tuple(errand(job, store.directory) for job, store in runs)
-    async with launch_runners(cluster, models, ShardRunner, errands, logs=store.logs) as launched:
+    async with launch_runners(cluster, pools, ShardRunner, errands, logs=store.logs) as launched:
         yield Runners(*launched)

@@ -22,11 +22,14 @@ from actors.bundled import BUNDLED, verify_bundled
 from actors.config import ModelConfig, Replicas, Sampling
 from actors.engines import ENGINES
 from actors.engines import check as check_engine
+from actors.sandbox.config import SandboxConfig
+from actors.sandbox.host import choose
 from actors.types import Item, LilliputError, Message
 from cluster import ClusterConfig, launch, nodes, where
 from cluster.plan import place
 from pipelines.config import RunConfig
 from pipelines.execute import hardware, versions
+from pipelines.tasks import task_class
 from results.directories import Directory, open_directory
 from results.errors import ResultsError
 
@@ -74,6 +77,7 @@ def diagnose(config: RunConfig | None, model: str) -> Iterator[Check]:
         )
     yield ports()
     yield from place_for_results(config.output if config else ".")
+    yield sandbox(config)
     yield from _fleet(cluster, config.models if config else {})
     for name in BUNDLED:
         yield checksums(name)
@@ -133,6 +137,18 @@ def _try_commit(directory: Directory) -> None:
             raise OSError("a second write replaced the first")
     finally:
         directory.delete("probe")
+
+
+def sandbox(config: RunConfig | None) -> Check:
+    """What keeps model-written code in here. Nothing is a fault only where the config needs it."""
+    is_needed = False
+    try:
+        is_needed = config is not None and task_class(str(config.task.get("name"))).runs_code
+        name, _ = asyncio.run(choose(config.sandbox if config else SandboxConfig()))
+    except LilliputError as error:
+        warning = "" if is_needed else "warning: "
+        return Check(name="sandbox", ok=not is_needed, text=f"{warning}{error}")
+    return Check(name="sandbox", ok=True, text=f"{name}; `lilliput check-sandbox` tries it")
 
 
 def smoke(name: str, model: ModelConfig, cluster: ClusterConfig) -> Check:

@@ -19,6 +19,7 @@ from actors.config import ModelConfig
 from actors.machine import processor
 from actors.models import num_parameters, resolve
 from actors.rendering import count_tokens
+from actors.sandbox.config import SANDBOX
 from cluster import check, nodes, where
 from cluster.plan import check_shares
 from cluster.plan import place as place_models
@@ -67,7 +68,7 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
     """
     there = nodes(job.config.cluster)
     cluster = job.config.cluster
-    counts = place_models(job.config.models, there, where(cluster))
+    counts = place_models(job.pools, there, where(cluster))
     check_shares(counts, cluster.runners)
     num = job.task.num_items
     lines = [
@@ -88,6 +89,13 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
         wants = f"{model.cpus:g} CPUs, {model.gpus:g} GPUs"
         number = f"{counts[name]} of {model.replicas}"
         lines.append((f"model {name}", f"{number} replica(s) on {model.engine}: {wants} each"))
+    if SANDBOX in counts:
+        sandbox = job.config.sandbox
+        text = (
+            f"{counts[SANDBOX]} replica(s) of {sandbox.room} program(s) at once, each of at most "
+        )
+        text += f"{sandbox.cpu_seconds} s of CPU and {sandbox.memory_mib:,} MiB"
+        lines.append(("sandbox", text))
     if cluster.runners:
         share = "each on its share of every model's replicas"
         lines.append(("runners", f"{cluster.runners}, {share}"))
@@ -108,8 +116,8 @@ def execute(
     runs are of one config. See `live.work_off` for what it raises.
     """
     config = runs[0][0].config
-    check(config.cluster, config.models)
     for job, _ in runs:
+        check(config.cluster, job.pools)
         job.check_rows()
     with ExitStack() as stack:
         # All of them first: one that can't be written is refused before a model loads.

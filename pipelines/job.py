@@ -23,6 +23,7 @@ from actors.types import ConfigError, Item
 from pipelines.base import load_method, needed_roles
 from pipelines.config import RunConfig
 from pipelines.methods.votes import WeightKind
+from pipelines.pools import pools, sandbox_identity
 from pipelines.ranking import check_rankers
 from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
@@ -68,6 +69,11 @@ class Job:
         """Scorers whose scores hold for all candidates of an item together only."""
         scorers = self.config.roles.scorers
         return frozenset(name for name, s in scorers.items() if SCORERS[s.kind].is_relative)
+
+    @property
+    def pools(self) -> dict[str, Placement]:
+        """All that the cluster hosts for this run, by name."""
+        return pools(self.config, self.task)
 
     @property
     def shard_size(self) -> int:
@@ -130,6 +136,7 @@ def prepare(config: RunConfig) -> Job:
         "seed": config.seed,
         "shard_size": config.shard_size,
     }
+    identity |= sandbox_identity(config, task)
     judges = {name: about(s) for name, s in config.roles.scorers.items() if s.kind in JUDGES}
     if judges:
         # With the text of their prompts, of which a config has only the names.
@@ -159,7 +166,7 @@ def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
         task=task,
         method=method,
         method_config=method_config,
-        identity={**identity, **changed},
+        identity={**identity, **changed, **sandbox_identity(config, task)},
     )
 
 

@@ -23,6 +23,7 @@ from actors.types import ConfigError, ItemError, Preview
 from pipelines.crew import Crew, assemble
 from pipelines.job import Job
 from pipelines.progress import Progress
+from pipelines.tested import note_backends
 from results.errors import ResultsError
 from results.store import Store
 
@@ -85,8 +86,9 @@ async def _work_off(runs: Sequence[tuple[Job, Store]], console: Console, as_json
     assert main is not None
     wish = _Wish(main, console)
     begin = time.monotonic()
-    first, config = runs[0][0], runs[0][0].config
-    names = ", ".join(f"{name} x{model.replicas}" for name, model in config.models.items())
+    first = runs[0][0]
+    pools = {name: pool for job, _ in runs for name, pool in job.pools.items()}
+    names = ", ".join(f"{name} x{pool.replicas}" for name, pool in pools.items())
     with _signals(wish):
         console.print(f"starting {names}", highlight=False)
         async with assemble(runs) as crew:
@@ -106,6 +108,8 @@ async def _one_run(
     job: Job, store: Store, crew: Crew, wish: _Wish, ready: float, as_json: bool
 ) -> None:
     store.note(replicas=list(crew.infos()))
+    if job.task.runs_code:
+        note_backends(crew.infos(), store, wish.console)
     await _note_prompt(job, store, crew, wish.console)
     restarts, busy = crew.restarts, crew.busy_seconds
     with Progress(wish.console, job.task.num_items, crew, as_json=as_json) as progress:

@@ -9,11 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import product
 from string import ascii_uppercase
+from types import MappingProxyType
 
+from actors.roles import Sandbox
 from actors.types import Candidate, FinishReason, Item, ItemError, Message, Score
+from pipelines import tested
 from pipelines.base import Solution
 from pipelines.job import Job
 from pipelines.tasks.base import Task
+from pipelines.tested import Verdicts, verdicts
 from results.pools import OF, pool_of
 from results.schema import (
     AnswerRecord,
@@ -28,22 +32,26 @@ from results.schema import (
     UsageRecord,
 )
 
+NOTHING_RUN: Verdicts = MappingProxyType({})
 
-def finish(job: Job, item: Item, solution: Solution) -> Record:
-    """Grade a solution; `answered` does the rest."""
+
+def finish(job: Job, item: Item, solution: Solution, known: Verdicts = NOTHING_RUN) -> Record:
+    """Grade a solution, of which `known` says how its programs ended; `answered` does the rest."""
     graded = [
-        grade(job.task, item, candidate, _scores_of(solution, position))
+        grade(job.task, item, candidate, _scores_of(solution, position), known)
         for position, candidate in enumerate(solution.candidates)
     ]
     return _record(item, candidates=graded, usage=_usage(job, solution), asked=solution.asked)
 
 
-def regrade(job: Job, record: Record) -> Record:
+async def regrade(job: Job, record: Record, sandbox: Sandbox | None = None) -> Record:
     """Grade a record again, as if its candidates had just been drawn; no model is asked."""
     if record.outcome != "ok":
         return record
     item = _item(record)
-    graded = [_graded(job.task, item, kept) for kept in record.candidates]
+    texts = [(kept.text, _reason(kept)) for kept in record.candidates]
+    known = await verdicts(job.task, item, texts, sandbox)
+    graded = [_graded(job.task, item, kept, known) for kept in record.candidates]
     return replace(record, candidates=tuple(graded))
 
 
@@ -65,7 +73,11 @@ def answered(job: Job, records: Iterable[Record]) -> list[Record]:
 
 
 def grade(
-    task: Task, item: Item, candidate: Candidate, scores: Sequence[ScoreRecord]
+    task: Task,
+    item: Item,
+    candidate: Candidate,
+    scores: Sequence[ScoreRecord],
+    known: Verdicts = NOTHING_RUN,
 ) -> CandidateRecord:
     """The record of one candidate."""
     kept = CandidateRecord(
@@ -87,7 +99,7 @@ def grade(
         arm=candidate.arm,
         replies=tuple(ReplyRecord(**asdict(reply)) for reply in candidate.replies),
     )
-    return _graded(task, item, kept)
+    return _graded(task, item, kept, known)
 
 
 def failed(item: Item, error: ItemError) -> Record:
@@ -100,15 +112,18 @@ def failed(item: Item, error: ItemError) -> Record:
     )
 
 
-def _graded(task: Task, item: Item, kept: CandidateRecord) -> CandidateRecord:
-    reason: FinishReason = "length" if kept.finish_reason == "length" else "stop"
+def _reason(kept: CandidateRecord) -> FinishReason:
+    return "length" if kept.finish_reason == "length" else "stop"
+
+
+def _graded(task: Task, item: Item, kept: CandidateRecord, known: Verdicts) -> CandidateRecord:
     text = kept.text
     if kept.decoding == "choice":
         # Whatever its text is, a choice answers by its letter, and a given reply by its place.
         text = ascii_uppercase[kept.index]
     elif kept.decoding == "given":
         text = str(kept.index)
-    verdict = task.grade(item, text, reason)
+    verdict = tested.grade(task, item, text, _reason(kept), known)
     return replace(
         kept,
         answer=verdict.answer,

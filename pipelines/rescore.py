@@ -5,6 +5,7 @@ what the task extracts from them and what the rankers make of them may change, w
 overrides as for `run`.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,8 +15,9 @@ from rich.console import Console
 
 from actors.types import ConfigError
 from pipelines.config import override
-from pipelines.job import regrading
+from pipelines.job import Job, regrading
 from pipelines.records import answered, regrade
+from pipelines.tested import alone, note_backends
 from results.directories import Directory, Where, open_directory
 from results.parts import read_parts
 from results.report import write_report
@@ -24,7 +26,7 @@ from results.summary import Summary, summarize_run, write_summary
 from results.verify import Again
 
 GRADING = re.compile(
-    r"(task\.(extract|pattern|compare|timeout)|pipeline\.(rankers|ks|reference(\.[^=]+)?|game\.\w+|length_norm|normalize_labels)|prices\..+|roles\.scorers\.(\w+)\.scale)=.*",
+    r"(task\.(extract|pattern|compare|timeout)|sandbox\.\w+|pipeline\.(rankers|ks|reference(\.[^=]+)?|game\.\w+|length_norm|normalize_labels)|prices\..+|roles\.scorers\.(\w+)\.scale)=.*",
     re.DOTALL,
 )
 """Changes that need no new draws and no new scores."""
@@ -41,8 +43,8 @@ def rescore(
         if not GRADING.fullmatch(change):
             raise ConfigError(
                 f"{change}: this would need new draws or scores; `score` can change task.extract, "
-                "task.pattern, task.compare, task.timeout, pipeline.rankers, pipeline.ks, "
-                "pipeline.reference, pipeline.game, pipeline.length_norm, "
+                "task.pattern, task.compare, task.timeout, sandbox, pipeline.rankers, "
+                "pipeline.ks, pipeline.reference, pipeline.game, pipeline.length_norm, "
                 "pipeline.normalize_labels, roles.scorers.NAME.scale and prices"
             )
     old = read_manifest(run)
@@ -61,14 +63,23 @@ def rescore(
         console.print(f"run directory: {store.directory}", highlight=False, soft_wrap=True)
         for line in store.damaged:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        done = store.committed()
-        for shard_id, records in read_parts(run):
-            if shard_id not in done:
-                store.commit(shard_id, answered(job, (regrade(job, record) for record in records)))
+        asyncio.run(_regrade(job, run, store, console))
         summary = summarize_run(store.directory, store.manifest)
         write_summary(store.directory, summary)
     write_report(store.directory, summary)
     return store.directory, summary
+
+
+async def _regrade(job: Job, run: Where, store: Store, console: Console) -> None:
+    """Commit what is owed. A task that runs code gets the sandbox's pool for it."""
+    done = store.committed()
+    async with alone(job) as fleet:
+        note_backends(fleet.infos() if fleet else (), store, console)
+        for shard_id, records in read_parts(run):
+            if shard_id not in done:
+                sandbox = fleet.sandbox if fleet else None
+                graded = [regrade(job, record, sandbox) for record in records]
+                store.commit(shard_id, answered(job, await asyncio.gather(*graded)))
 
 
 def answering(run: Where) -> Again | None:

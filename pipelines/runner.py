@@ -1,7 +1,8 @@
 """The whole job: items stream through the method, are graded, become records, are committed shard
 by shard.
 
-    shards (lazy, owed only) --> items, at most `in_flight` at once --> solve -> grade -> record
+    shards (lazy, owed only) --> items, at most `in_flight` at once --> solve -> run -> grade
+                                                                                -> record
                                                                  shard complete: answers, commit
 
 One loop hands out items in order; each item is one task. A slow item holds back its own shard only:
@@ -23,6 +24,7 @@ from cluster.receipts import Receipt, collected
 from pipelines.job import Job, Shard, bind
 from pipelines.progress import Progress
 from pipelines.records import answered, failed, finish
+from pipelines.tested import verdicts
 from results.errors import ResultsError
 from results.schema import Record
 from results.store import Store
@@ -99,6 +101,7 @@ class Line:
         self.store = store
         self.fleet = fleet
         self.roles = bind(job, fleet.models)
+        self.sandbox = fleet.sandbox
         pools = [fleet.pools[name] for name in job.config.roles.shares]
         self.window = Window(lambda: open_items(job, sum(pool.capacity for pool in pools)))
 
@@ -125,16 +128,18 @@ class Line:
 
     async def solve(self, work: _Work, position: int) -> None:
         """The record of one item, and which replicas had a part in it."""
-        item = work.shard.items[position]
+        item, job = work.shard.items[position], self.job
         try:
             with collected() as receipts:
-                solution = await self.job.method.solve(item, self.job.method_config, **self.roles)
+                solution = await job.method.solve(item, job.method_config, **self.roles)
+                texts = [(c.text, c.finish_reason) for c in solution.candidates]
+                known = await verdicts(job.task, item, texts, self.sandbox)
         except ItemError as error:
             record = failed(item, error)
         else:
             # In a thread: symbolic grading waits for a child process, and the loop must go on
             # feeding engines.
-            record = await asyncio.to_thread(finish, self.job, item, solution)
+            record = await asyncio.to_thread(finish, job, item, solution, known)
         work.records[position], work.receipts[position] = record, receipts
 
     async def vouch(self, work: _Work) -> None:

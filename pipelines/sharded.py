@@ -96,8 +96,9 @@ class ShardRunner:
         begin = time.monotonic()
         work = [(e, regrading(e.config, e.identity), _join(e)) for e in self._errands]
         share = Share(self._number, self._config.cluster.runners)
+        pools = {name: pool for _, job, _ in work for name, pool in job.pools.items()}
         self._fleet = await self._stack.enter_async_context(
-            launch(self._config.cluster, self._config.models, counts=self._counts, share=share)
+            launch(self._config.cluster, pools, counts=self._counts, share=share)
         )
         self._lines = {e.directory: Line(job, store, self._fleet) for e, job, store in work}
         return HostInfo(

@@ -109,10 +109,10 @@ def _truncated(tallies: Tallies) -> list[str]:
 
 
 def _no_verdict(tallies: Tallies) -> list[str]:
-    candidates = tallies.outcomes["timed_out"]
+    items = tallies.timed_out
+    candidates = items["candidates"]
     if not candidates:
         return []
-    items = tallies.timed_out
     return [
         f"{candidates:,} candidates of {items['any']:,} items were not graded in time; greedy's "
         f"mean leaves out {items['greedy']:,} items for it, those of the other methods "

@@ -66,7 +66,8 @@ class Tallies:
         self.usage: dict[str, dict[str, Any]] = {}
         """By role: model, requests, prompt_tokens, tokens, over all items."""
         self.timed_out: Counter[str] = Counter()
-        """Items by what of theirs has no verdict: `greedy`, `sample`, and `any` of the two."""
+        """Items by what of theirs has no verdict: `greedy`, `sample`, and `any` of the two; and the
+        `candidates` without one."""
         self.with_choices = 0
         """Items that came out `ok` and have choices."""
         self.guessed = 0.0
@@ -139,6 +140,8 @@ def checked(records: Iterable[Record]) -> Iterator[Record]:
         yield record
 
 
-def _without_verdict(record: Record) -> set[str]:
-    found = {c.decoding for c in record.candidates if c.outcome == "timed_out"}
-    return found | {"any"} if found else found
+def _without_verdict(record: Record) -> Counter[str]:
+    """Items by decoding, and `candidates`. A program that took too long has one: it failed."""
+    late = [c for c in record.candidates if c.outcome == "timed_out" and c.correct is None]
+    found = Counter({c.decoding: 1 for c in late})
+    return found + Counter({"any": bool(late), "candidates": len(late)})

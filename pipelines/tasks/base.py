@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from actors.config import StrictConfig
+from actors.sandbox.types import Program
 from actors.types import FinishReason, Item
 
 
@@ -47,7 +48,8 @@ class Grade:
     outcome: Literal["correct", "wrong", "truncated", "no_answer", "timed_out", "ungraded"]
     metrics: tuple[tuple[str, float], ...]
     """Credit in [0, 1] under each of the task's metrics, in the order of `Task.metrics`; empty
-    where the outcome is `timed_out` or `ungraded`, which is no verdict."""
+    where there is no verdict: `ungraded`, and `timed_out` where it was the grader that took too
+    long. A program that takes too long has failed."""
 
 
 class Task(Protocol):
@@ -56,6 +58,8 @@ class Task(Protocol):
     name: str
     metrics: tuple[str, ...]
     """The headline metric first; empty: the task has no right and wrong."""
+    runs_code: bool
+    """Its texts hold programs, so that a run needs a sandbox."""
 
     @property
     def limited(self) -> bool:
@@ -86,6 +90,12 @@ class Task(Protocol):
         """
         ...
 
+    def program(self, item: Item, text: str, finish_reason: FinishReason) -> Program | None:
+        """What the sandbox must run to grade a text; None: `grade` can tell without. Pure."""
+        ...
+
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
-        """Grade one text. Pure but for its time: it may be called from several threads at once."""
+        """Grade one text of which nothing must be run. Pure but for its time: it may be called from
+        several threads at once.
+        """
         ...

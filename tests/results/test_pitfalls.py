@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from results.schema import AnswerRecord, CandidateRecord, Record
+from results.schema import AnswerRecord, CandidateRecord, GradeRecord, Record
 from results.summary import summarize_answers
 
 Make = Callable[..., Record]
@@ -173,6 +173,17 @@ def test_candidates_without_a_verdict_are_counted_with_the_items_they_cost(
     (warning,) = summarize_answers(records).warnings
     assert warning.startswith("3 candidates of 2 items were not graded in time")
     assert "leaves out 1 items for it, those of the other methods 1" in warning
+
+
+def test_a_program_that_took_too_long_has_failed_and_lacks_no_verdict(
+    sound: Callable[..., list[Record]],
+) -> None:
+    records = sound()
+    zero = (GradeRecord(metric="accuracy", value=0.0),)
+    records[0] = with_candidates(
+        records[0], lambda c: replace(c, outcome="timed_out", correct=False, grade=zero)
+    )
+    assert summarize_answers(records).warnings == []
 
 
 def test_a_scorer_without_a_verdict_on_some_candidates_is_told(
