@@ -38,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
             texts = [right, f"def {name}(*_):\n    pass\n", f"{exits}def {name}(*_):\n    pass\n"]
             fenced = [f"```python\n{text}```" for text in texts]
             file.write(json.dumps({"item_id": item.id, "texts": fenced}) + "\n")
-    (tmp_path / "code.yaml").write_text(CONFIG)
+    # A replica of the suite's Ray is in another working directory.
+    config = CONFIG.replace("made.jsonl", str(tmp_path / "made.jsonl"))
+    (tmp_path / "code.yaml").write_text(config)
     return tmp_path
 
 
