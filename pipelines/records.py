@@ -12,6 +12,7 @@ from string import ascii_uppercase
 
 from actors.types import Candidate, FinishReason, Item, ItemError, Message, Score
 from pipelines.base import Solution
+from pipelines.graders import credited
 from pipelines.job import Job
 from pipelines.tasks.base import Task
 from results.pools import OF, pool_of
@@ -32,7 +33,7 @@ from results.schema import (
 def finish(job: Job, item: Item, solution: Solution) -> Record:
     """Grade a solution; `answered` does the rest."""
     graded = [
-        grade(job.task, item, candidate, _scores_of(solution, position))
+        credited(grade(job.task, item, candidate, _scores_of(solution, position)), job.ranges)
         for position, candidate in enumerate(solution.candidates)
     ]
     return _record(item, candidates=graded, usage=_usage(job, solution), asked=solution.asked)
@@ -43,7 +44,7 @@ def regrade(job: Job, record: Record) -> Record:
     if record.outcome != "ok":
         return record
     item = _item(record)
-    graded = [_graded(job.task, item, kept) for kept in record.candidates]
+    graded = [credited(_graded(job.task, item, kept), job.ranges) for kept in record.candidates]
     return replace(record, candidates=tuple(graded))
 
 
@@ -54,7 +55,7 @@ def answered(job: Job, records: Iterable[Record]) -> list[Record]:
     found: Sequence[tuple[AnswerRecord, ...]] = job.method.answers(
         [records[index].candidates for index in good],
         job.method_config,
-        metrics=job.task.metrics,
+        metrics=job.metrics,
         scales=job.scales,
         relative=job.relative,
         shares=job.config.roles.shares,
@@ -196,8 +197,9 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
     """Tokens of each role on this item; prompt tokens count once per request, cached or not."""
     roles = job.config.roles
     rows = [*_drawn(solution, list(roles.shares))]
+    asking = {**roles.scorers, **roles.graders}
     for name, scores in solution.scores.items():
-        if name not in roles.scorers:
+        if name not in asking:
             continue
         asked: dict[str, list[Score]] = {}
         for candidate, score in zip(solution.candidates, scores, strict=True):
@@ -206,7 +208,7 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
         rows += [
             UsageRecord(
                 role=f"scorer:{name}{pool}",
-                model="+".join(roles.scorers[name].asked),
+                model="+".join(asking[name].asked),
                 requests=len(scored),
                 prompt_tokens=sum(score.prompt_tokens for score in scored),
                 tokens=sum(score.tokens for score in scored),

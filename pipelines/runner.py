@@ -20,6 +20,7 @@ from typing import Protocol
 from actors.types import ItemError, LilliputError
 from cluster import Fleet
 from cluster.receipts import Receipt, collected
+from pipelines import graders
 from pipelines.job import Job, Shard, bind
 from pipelines.progress import Progress
 from pipelines.records import answered, failed, finish
@@ -99,6 +100,8 @@ class Line:
         self.store = store
         self.fleet = fleet
         self.roles = bind(job, fleet.models)
+        roles, seed = job.config.roles, job.config.seed
+        self.graders = graders.bind(roles, fleet.models, seed=seed)
         pools = [fleet.pools[name] for name in job.config.roles.shares]
         self.window = Window(lambda: open_items(job, sum(pool.capacity for pool in pools)))
 
@@ -129,6 +132,7 @@ class Line:
         try:
             with collected() as receipts:
                 solution = await self.job.method.solve(item, self.job.method_config, **self.roles)
+                solution = await graders.graded(item, solution, self.graders)
         except ItemError as error:
             record = failed(item, error)
         else:

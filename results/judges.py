@@ -38,17 +38,28 @@ from results.stats import mean_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Another scale of the same marks: `Published(name="WB-Score", low=-80, high=100)`."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """What a run says of one of its judges, under `judges` in its identity."""
 
     form: str
-    """`scale`, `pair` or `choice`."""
+    """`scale`, `pair`, `versus` or `choice`."""
     jurors: tuple[str, ...]
     repeats: int
     low: float
     """The least score."""
     high: float
     min_coverage: float
+    published: Published | None = None
+    """What the marks are in published figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +92,7 @@ def judges_of(identity: Mapping[str, Any]) -> dict[str, Judge]:
             low=about["low"],
             high=about["high"],
             min_coverage=about["min_coverage"],
+            published=Published(**scale) if (scale := about.get("published")) else None,
         )
         for name, about in identity.get("judges", {}).items()
     }

@@ -28,6 +28,8 @@ from results.marginals import MarginalRow, marginals
 from results.parts import read_records
 from results.pitfalls import pitfalls
 from results.pools import ABOUT_TEXTS, Named
+from results.published import PublishedRow, published
+from results.rankings import RankingRow, rank_all
 from results.references import Crossing, crossings
 from results.schema import OUTCOMES, WITHOUT, Record
 from results.spending import Spent, by_role, expense, hosted
@@ -136,6 +138,10 @@ class Summary:
     """With how many draws each method passes the run's reference lines."""
     forecast: tuple[Forecast, ...] = ()
     """What a probe had foretold, and what the run came to."""
+    rankings: tuple[RankingRow, ...] = ()
+    """Of models and arms that a judge compared two at a time: the best first."""
+    published: tuple[PublishedRow, ...] = ()
+    """Figures of graders on the scale on which they are published."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -178,6 +184,7 @@ def summarize_answers(
     categories, arms = Categories(), Arms()
     judges, about = judges or {}, about or {}
     judged = [Judged(name, judge) for name, judge in judges.items()]
+    ranked = rank_all(judges)
     for record in checked(records):
         table.add(record)
         tallies.add(record)
@@ -187,12 +194,16 @@ def summarize_answers(
         decodings.add(record)
         for one in judged:
             one.add(record)
+        for ranking in ranked:
+            ranking.add(record)
     spent = by_role(tallies.usage, hosted(about))
     asked = about.get("num_items")
     rows = tuple(_rows(table, tallies, spent, judges, lambda key: bounds.of(key, asked)))
     pool_rows = decodings.rows(table, categories.tables)
     lines = {name: level / 100 for name, level in (references or {}).items()}
     judge_rows = tuple(row for one in judged for row in one.rows())
+    rankings = [one.rows() for one in ranked]
+    unrated = [d for one, found in zip(ranked, rankings, strict=True) for d in one.doubts(found)]
     return Summary(
         rows=rows,
         outcomes={outcome: tallies.outcomes[outcome] for outcome in OUTCOMES},
@@ -204,6 +215,8 @@ def summarize_answers(
         judges=judge_rows,
         marginals=marginals(table),
         arms=arms.rows(members or {}),
+        rankings=tuple(row for found in rankings for row in found),
+        published=published(rows, judges),
         decodings=pool_rows,
         crossings=crossings(rows, lines),
         forecast=with_actual(about.get("forecast", ()), tallies.usage, about),
@@ -212,6 +225,7 @@ def summarize_answers(
             *open_figures(_headline(rows)),
             *doubts(judge_rows, judges),
             *spread_doubts(pool_rows),
+            *unrated,
         ],
     )
 
