@@ -45,8 +45,7 @@ class Judge(ABC):
     def __init__(self, config: ScorerConfig, jurors: Sequence[Model], seed: int) -> None:
         prompt = prompt_of(config, self.form)
         self.jurors = [Juror(model, prompt, config.judge, seed) for model in jurors]
-        self.labels = tuple(prompt.worth)
-        self.worth = tuple(prompt.worth.values())
+        self.labels, self.worth = tuple(prompt.worth), tuple(prompt.worth.values())
         self.weight = tuple(prompt.weight.get(label, 1.0) for label in prompt.worth)
         self.config = config
         self.seed = seed
@@ -159,11 +158,9 @@ class Pairwise(Judge):
 
 
 class Versus(Judge):
-    """The value is the mean outcome of the jurors: 1, 0.5 or 0 against the item's reference.
-
-    Parts: for each juror four numbers: what its verdict says of the one shown first, with the
-    candidate in that place, and the weight of that verdict; the same with the reference first. NaN:
-    no verdict.
+    """The value is the mean outcome of the jurors: 1, 0.5 or 0 against the item's reference. Parts:
+    for each juror what its verdict says of the candidate, shown first, and the weight of that; the
+    same of the reference, shown first. NaN: no verdict.
     """
 
     form = "pair"
@@ -178,7 +175,7 @@ class Versus(Judge):
     async def _one(self, item: Item, text: str) -> Score:
         mine, its = quoted(text), quoted(item.reference)
         orders = ({"a": mine, "b": its}, {"a": its, "b": mine})
-        asked = [juror.hear(item, q, options=self.labels) for juror in self.jurors for q in orders]
+        asked = (juror.hear(item, q, options=self.labels) for juror in self.jurors for q in orders)
         heard = await gather(*asked)
         worth = [self._worth(one) for one in heard]
         weight = [None if one.verdict is None else self.weight[int(one.verdict)] for one in heard]

@@ -52,7 +52,7 @@ def check(
             )
         if name in roles.scorers:
             raise ConfigError(f"roles.graders.{name}: a scorer has that name too; rename one")
-        if grader.kind == "judge_versus" and not next(task.items()).reference:
+        if grader.kind == "judge_versus" and not any(item.reference for item in task.items()):
             raise ConfigError(
                 f"roles.graders.{name}: task {task.name} has nothing to compare replies with; name "
                 "a file of a baseline's: task.baseline=FILE"

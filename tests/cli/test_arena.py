@@ -29,14 +29,14 @@ cluster: {cpus: 2}
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
+def done(ray: str, tmp_path_factory: pytest.TempPathFactory, tools: Any) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("arena")
     prompts = [{"instruction": f"Say {number}.", "dataset": "d"} for number in range(12)]
     (folder / "prompts.json").write_text(json.dumps(prompts))
     baseline = [{**row, "output": "No.", "generator": "base"} for row in reversed(prompts)]
     (folder / "baseline.json").write_text(json.dumps(baseline))
     (folder / "arena.yaml").write_text(CONFIG)
-    return folder / "runs" / "arena", tools.finished(folder, "run", "arena.yaml")
+    return folder / "runs" / "arena", tools.called(folder, "run", "arena.yaml")
 
 
 def test_a_judged_run_ends_in_win_rates_and_rankings(done: tuple[Path, Any], tools: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_rating_is_what_the_kept_verdicts_say(done: tuple[Path, Any], tools: A
 def test_it_is_graded_again_without_a_judge(done: tuple[Path, Any], tools: Any) -> None:
     run, _ = done
     again = run.parent / "again"
-    tools.finished(run.parents[1], "score", run, "--output", again)
+    tools.called(run.parents[1], "score", run, "--output", again)
     first, second = (tools.read_json(folder / "summary.json") for folder in (run, again))
     assert first["rows"] == second["rows"]
     assert first["rankings"] == second["rankings"]
@@ -83,7 +83,7 @@ def test_it_is_graded_again_without_a_judge(done: tuple[Path, Any], tools: Any) 
 
 def test_length_control_says_what_it_needs(done: tuple[Path, Any], tools: Any) -> None:
     run, _ = done
-    ended = tools.finished(run.parents[1], "length-control", run)
+    ended = tools.called(run.parents[1], "length-control", run)
     if ended.returncode:
         assert ended.returncode == 2
         assert "pip install 'lilliput[alpaca-eval]'" in ended.stderr

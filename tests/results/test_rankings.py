@@ -65,6 +65,9 @@ def test_a_decisive_verdict_counts_for_as_many_bouts_as_it_weighs() -> None:
     records = [versus(0, *WIN, weight=3.0), versus(1, *LOSS)]
     rows = ranked(records, "versus")
     assert rows["m"].win_rate == pytest.approx(3 / 4)
+    said = [(1.0, 3.0, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0)]
+    either = [item(i, candidate(0, "m", parts)) for i, parts in enumerate(said)]
+    assert ranked(either, "versus")["m"].win_rate == pytest.approx(4 / 6), "each order its own"
 
 
 def test_a_comparison_without_a_verdict_in_one_order_is_no_bout() -> None:

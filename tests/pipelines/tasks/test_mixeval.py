@@ -64,6 +64,7 @@ def test_reasoning_is_asked_for_where_the_benchmark_needs_it(tmp_path: Path) -> 
         (["York"], "It is the City of York.", "correct"),
         (["York"], "The answer is Leeds. York is larger.", "wrong"),
         (["York"], "New Yorkshire", "wrong"),
+        (["York"], "Overyork", "wrong"),
         (["Leeds", "York"], "york", "correct"),
         (["1,513"], "So there are 1513 of them.", "correct"),
         (["20"], "90 - 70 = 20", "correct"),
