@@ -36,6 +36,9 @@ from results.resampling import Floats
 from results.schema import CandidateRecord, Record
 from results.stats import mean_interval
 
+MOSTLY = 0.5
+"""Share of comparisons beyond which a judge is said to follow the place; the interval's low end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -98,14 +101,23 @@ def judges_of(identity: Mapping[str, Any]) -> dict[str, Judge]:
     }
 
 
-def doubts(rows: Iterable[JudgeRow], judges: Mapping[str, Judge]) -> list[str]:
-    """One line for each judge that gave fewer verdicts than its floor."""
-    return [
+def doubts(rows: Sequence[JudgeRow], judges: Mapping[str, Judge]) -> list[str]:
+    """One line for each judge that gave fewer verdicts than its floor, and for each whose verdicts
+    mostly follow the place.
+    """
+    few = [
         f"judge {row.judge} gave {row.value:.1%} of the verdicts that it was asked for, less than "
         f"its judge.min_coverage of {judges[row.judge].min_coverage:.1%}"
         for row in rows
         if row.figure == "coverage" and row.value < judges[row.judge].min_coverage
     ]
+    placed = [
+        f"judge {row.judge} preferred the same place in both orders in {row.value:.1%} of its "
+        "comparisons: its ties say little of the replies"
+        for row in rows
+        if row.figure == "position" and row.low > MOSTLY
+    ]
+    return [*few, *placed]
 
 
 class Judged:
