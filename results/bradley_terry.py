@@ -53,13 +53,14 @@ def rating_at(win_rate: float) -> float:
 
 def resampled(wins_GPP: Floats, anchor: int, *, num_resamples: int, seed: int) -> Floats:
     """The ratings under resamples of the clusters, [R, P]."""
-    num = len(wins_GPP)
-    counts_RG = np.random.default_rng(seed).multinomial(
-        num, np.full(num, 1.0 / num), size=num_resamples
-    )
-    return np.array(
-        [ratings(np.tensordot(counts_G, wins_GPP, 1), anchor) for counts_G in counts_RG]
-    )
+    num, rng = len(wins_GPP), np.random.default_rng(seed)
+    chance_G = np.full(num, 1.0 / num)
+    # One resample at a time: all of them at once would be R x G numbers.
+    found = []
+    for _ in range(num_resamples):
+        wins_PP: Floats = np.einsum("g,gij->ij", rng.multinomial(num, chance_G), wins_GPP)
+        found.append(ratings(wins_PP, anchor))
+    return np.array(found)
 
 
 def interval(rating_R: Floats, level: float = 0.95) -> tuple[float, float]:
