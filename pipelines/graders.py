@@ -29,15 +29,14 @@ Ranges = Mapping[str, tuple[float, float]]
 """By grader: the scores that are worth 0 and 1."""
 
 
-def check(
-    roles: RolesConfig, task: Task, pipeline: Mapping[str, Any], *, draws: bool
-) -> None:
+def check(roles: RolesConfig, task: Task, pipeline: Mapping[str, Any], *, draws: bool) -> None:
     """Refuse graders that can't grade this task, and draws without grades. Raises ConfigError."""
     if not task.metrics and not roles.graders and draws:
         raise ConfigError(
             f"task {task.name}: nothing tells right from wrong there, so pipeline "
             f"{pipeline['name']} can't grade its draws; add a judge that can: roles.graders: "
-            "{win: {kind: judge_versus, model: NAME}}; or compare conversations by their scores with pipeline chat"
+            "{win: {kind: judge_versus, model: NAME}}; or compare conversations by their scores "
+            "with pipeline chat"
         )
     if task.metrics and roles.graders:
         raise ConfigError(

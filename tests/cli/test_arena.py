@@ -81,6 +81,11 @@ def test_it_is_graded_again_without_a_judge(done: tuple[Path, Any], tools: Any) 
     assert first["rankings"] == second["rankings"]
 
 
+def test_every_figure_is_found_again_in_the_records(done: tuple[Path, Any], tools: Any) -> None:
+    run, _ = done
+    assert tools.called(run.parents[1], "verify", run).returncode == 0
+
+
 def test_length_control_says_what_it_needs(done: tuple[Path, Any], tools: Any) -> None:
     run, _ = done
     ended = tools.called(run.parents[1], "length-control", run)

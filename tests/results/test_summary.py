@@ -197,7 +197,16 @@ def test_a_summary_is_kept_whole_with_its_warnings(records: list[Record], tmp_pa
     write_summary(tmp_path, summary)
     kept = json.loads((tmp_path / "summary.json").read_text())
     lists = {"rows": [asdict(row) for row in summary.rows], "categories": []}
-    others = ("judges", "marginals", "arms", "decodings", "crossings", "forecast", "rankings", "published")
+    others = (
+        "judges",
+        "marginals",
+        "arms",
+        "decodings",
+        "crossings",
+        "forecast",
+        "rankings",
+        "published",
+    )
     lists |= {name: [] for name in others}
     assert kept == {**asdict(summary), **lists}
     with pytest.raises(ResultsError, match=r"summary\.json"):
