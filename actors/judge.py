@@ -4,6 +4,7 @@
 
 judge           each candidate alone, on a scale; `repeats` verdicts are averaged
 judge_pairwise  two at a time in both orders; a win only where both agree, otherwise a tie
+judge_versus    each candidate against the item's reference in both orders; likewise
 judge_kway      all at once under letters, one is chosen; `orders` shuffled orders are averaged
 
 A jury (`models`) gives the mean over those of its jurors that have a verdict. Candidates of the
@@ -27,23 +28,25 @@ from actors.judge_prompts import Form, prompt_of, quoted
 from actors.juror import Hearing, Juror
 from actors.role_config import ScorerConfig
 from actors.roles import Model
-from actors.tournament import Pair, both_agree, both_orders, knockout
-from actors.types import Candidate, ConfigError, Item, Score
+from actors.tournament import Pair, both_agree, both_orders, knockout, settled
+from actors.types import Candidate, ConfigError, Item, ItemError, Score
 
 MOST_SHOWN = len(ascii_uppercase)
 """Candidates that `judge_kway` can show at once."""
-WORTH = (1.0, 0.0, 0.5)
-"""What A, B and C (a tie) say of the candidate in the first place."""
 
 
 class Judge(ABC):
     """What all judges share."""
 
     form: ClassVar[Form]
+    layout: ClassVar[str] = ""
+    """Of the scores' parts, where it isn't the form's: a name in `results.cases.READERS`."""
 
     def __init__(self, config: ScorerConfig, jurors: Sequence[Model], seed: int) -> None:
         prompt = prompt_of(config, self.form)
         self.jurors = [Juror(model, prompt, config.judge, seed) for model in jurors]
+        self.labels, self.worth = tuple(prompt.worth), tuple(prompt.worth.values())
+        self.weight = tuple(prompt.weight.get(label, 1.0) for label in prompt.worth)
         self.config = config
         self.seed = seed
 
@@ -64,6 +67,10 @@ class Judge(ABC):
     @abstractmethod
     async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
         """One score for each text, given the place of its first candidate."""
+
+    def _worth(self, one: Hearing) -> float | None:
+        """What a verdict on two says of the one shown first."""
+        return None if one.verdict is None else self.worth[int(one.verdict)]
 
 
 class Pointwise(Judge):
@@ -114,9 +121,9 @@ class Pairwise(Judge):
 
         async def ask(pairs: Sequence[Pair]) -> list[float | None]:
             quotes = [{"a": quoted(texts[i]), "b": quoted(texts[j])} for i, j in pairs]
-            found = await gather(*(juror.hear(item, q, options="ABC") for q in quotes))
+            found = await gather(*(juror.hear(item, q, options=self.labels) for q in quotes))
             heard.update(zip(pairs, found, strict=True))
-            return [_worth(one) for one in found]
+            return [self._worth(one) for one in found]
 
         num = len(texts)
         if self.config.tournament == "knockout":
@@ -124,7 +131,9 @@ class Pairwise(Judge):
             return [None if champion is None else float(i == champion) for i in range(num)], heard
         pairs = both_orders(num)
         found = dict(zip(pairs, await ask(pairs), strict=True))
-        outcomes = [[_outcome(found, (i, j)) for j in range(num) if j != i] for i in range(num)]
+        outcomes = [
+            [settled(found[i, j], found[j, i]) for j in range(num) if j != i] for i in range(num)
+        ]
         return [mean(row) for row in outcomes], heard
 
     def _joined(
@@ -139,12 +148,42 @@ class Pairwise(Judge):
             for pair, one in heard.items()
             if pair[0] == i
         ]
-        parts = [(number, other, _number(_worth(one))) for number, other, one in first]
+        parts = [(number, other, _number(self._worth(one))) for number, other, one in first]
         return Score(
             value=mean([values[i] for values, _ in held]),
             parts=tuple(float(number) for three in parts for number in three),
             prompt_tokens=sum(one.prompt_tokens for *_, one in first),
             tokens=sum(one.tokens for *_, one in first),
+        )
+
+
+class Versus(Judge):
+    """The value is the mean outcome of the jurors: 1, 0.5 or 0 against the item's reference. Parts:
+    for each juror what its verdict says of the candidate, shown first, and the weight of that; the
+    same of the reference, shown first. NaN: no verdict.
+    """
+
+    form = "pair"
+    layout = "versus"
+
+    async def judged(self, item: Item, places: Mapping[str, int]) -> list[Score]:
+        """See `Judge`. Raises ItemError for an item without a reference."""
+        if not item.reference.strip():
+            raise ItemError("error", f"item {item.id!r} has no reference to compare replies with")
+        return list(await gather(*(self._one(item, text) for text in places)))
+
+    async def _one(self, item: Item, text: str) -> Score:
+        mine, its = quoted(text), quoted(item.reference)
+        orders = ({"a": mine, "b": its}, {"a": its, "b": mine})
+        asked = (juror.hear(item, q, options=self.labels) for juror in self.jurors for q in orders)
+        heard = await gather(*asked)
+        worth = [self._worth(one) for one in heard]
+        weight = [None if one.verdict is None else self.weight[int(one.verdict)] for one in heard]
+        return Score(
+            value=mean([settled(*both) for both in zip(worth[::2], worth[1::2], strict=True)]),
+            parts=tuple(_number(n) for both in zip(worth, weight, strict=True) for n in both),
+            prompt_tokens=sum(one.prompt_tokens for one in heard),
+            tokens=sum(one.tokens for one in heard),
         )
 
 
@@ -210,6 +249,7 @@ class KWay(Judge):
 JUDGES: Mapping[str, type[Judge]] = {
     "judge": Pointwise,
     "judge_pairwise": Pairwise,
+    "judge_versus": Versus,
     "judge_kway": KWay,
 }
 """By the scorer's kind."""
@@ -239,11 +279,12 @@ def about(config: ScorerConfig) -> dict[str, Any]:
     form = JUDGES[config.kind].form
     prompt = prompt_of(config, form)
     return {
-        "form": form,
+        "form": JUDGES[config.kind].layout or form,
         "jurors": list(config.asked),
         "repeats": config.judge.repeats,
         "low": prompt.low,
         "high": prompt.high,
+        "published": prompt.published and prompt.published.model_dump(),
         "min_coverage": config.judge.min_coverage,
         "prompt": prompt.digest,
     }
@@ -253,15 +294,6 @@ def mean(verdicts: Sequence[float | None]) -> float | None:
     """Of those that there are; None where there are none."""
     known = [verdict for verdict in verdicts if verdict is not None]
     return math.fsum(known) / len(known) if known else None
-
-
-def _worth(one: Hearing) -> float | None:
-    return None if one.verdict is None else WORTH[int(one.verdict)]
-
-
-def _outcome(found: Mapping[Pair, float | None], pair: Pair) -> float | None:
-    first, second = found[pair], found[pair[::-1]]
-    return None if first is None or second is None else both_agree(first, second)
 
 
 def _number(verdict: float | None) -> float:

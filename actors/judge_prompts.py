@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from math import ceil, floor
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from actors.config import StrictConfig, parse
 from actors.consensus import filled
@@ -37,12 +37,20 @@ DEFAULTS: Mapping[Form, str] = {
 """The prompt that a judge has which names none."""
 
 
+class Published(StrictConfig):
+    """What the marks of a scale are called, and range over, in published figures."""
+
+    name: str
+    low: float
+    high: float
+
+
 class JudgePrompt(StrictConfig):
     """A prompt and how its verdict is read."""
 
     form: Form
-    """`scale`: one candidate and a number; `pair`: two and A, B or C (a tie); `choice`: all and a
-    letter."""
+    """`scale`: one candidate and a number; `pair`: two and one of the labels of `worth`; `choice`:
+    all and a letter."""
     prompt: str
     """`{question}` and `{reference}` may be filled in, and what `NEEDS` says must; each on a line
     of its own."""
@@ -51,6 +59,15 @@ class JudgePrompt(StrictConfig):
     low: float = 0.0
     """Of a scale."""
     high: float = 1.0
+    published: Published | None = None
+    """Of a scale, where published figures have another one."""
+    worth: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = Field(
+        {"A": 1.0, "B": 0.0, "C": 0.5}, min_length=2
+    )
+    """Of a pair: the labels of a verdict, and what each says of the first: better (1), worse (0),
+    a tie (0.5)."""
+    weight: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
+    """Of a pair: labels whose bout counts for more, or less, than one in a ranking."""
 
     @model_validator(mode="after")
     def _quotes(self) -> Self:
@@ -61,6 +78,12 @@ class JudgePrompt(StrictConfig):
             mentions = self.prompt.count(f"{{{name}}}")
             if len(re.findall(rf"^\{{{name}\}}$", self.prompt, re.MULTILINE)) < mentions:
                 raise ValueError(f"wanted {{{name}}} alone on its line, to be quoted there")
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        if unknown := self.weight.keys() - self.worth.keys():
+            raise ValueError(f"weight: wanted labels of worth, got {', '.join(sorted(unknown))}")
         return self
 
     @property

@@ -91,7 +91,7 @@ class ScorerConfig(StrictConfig):
     model: str | None = None
     """The hosted model it asks; None for scorers that read the candidate alone."""
     models: tuple[str, ...] = Field((), strict=False)
-    """`judge`, `judge_pairwise`, `judge_kway`: a jury of hosted models, in place of `model`."""
+    """Judges: a jury of hosted models, in place of `model`."""
     top: int = Field(20, ge=2, le=20)
     """`self_certainty`: how many of the likeliest tokens are read at each position."""
     field: str | None = None
@@ -117,7 +117,7 @@ class ScorerConfig(StrictConfig):
     verdicts: VerdictPrompts = VerdictPrompts()
     """`consensus`: what both are asked."""
     judge: JudgeSettings = JudgeSettings()
-    """`judge`, `judge_pairwise`, `judge_kway`: how verdicts are drawn."""
+    """Judges: how verdicts are drawn."""
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -176,8 +176,11 @@ class RolesConfig(StrictConfig):
     """`choice`: the model that judges the choices; None: the generator's own hosted weights."""
     scorers: dict[str, ScorerConfig] = Field(default_factory=dict)
     """By the name that rankers use: `best_of:NAME`."""
+    graders: dict[str, ScorerConfig] = Field(default_factory=dict)
+    """Of a task that doesn't know what is right: whose scores are the credit of every candidate, by
+    the name that this metric has."""
 
-    @field_validator("scorers", mode="before")
+    @field_validator("scorers", "graders", mode="before")
     @classmethod
     def _bare_names(cls, value: Any) -> Any:
         if not isinstance(value, dict):

@@ -108,6 +108,12 @@ SCORERS: Mapping[str, ScorerSpec] = {
         summary="a language model's written verdict on two candidates at a time, in both orders",
         is_relative=True,
     ),
+    "judge_versus": ScorerSpec(
+        make=None,
+        scale="probability",
+        summary="a language model's written verdict on each candidate and the item's reference, in "
+        "both orders",
+    ),
     "judge_kway": ScorerSpec(
         make=None,
         scale="probability",
@@ -117,9 +123,13 @@ SCORERS: Mapping[str, ScorerSpec] = {
 }
 
 
-def check_scorer(name: str, config: ScorerConfig, models: Mapping[str, ModelConfig]) -> None:
-    """Refuse a scorer that can't work. Raises ConfigError for kind, model and field."""
-    where = f"roles.scorers.{name}"
+def check_scorer(
+    name: str, config: ScorerConfig, models: Mapping[str, ModelConfig], *, role: str = "scorers"
+) -> None:
+    """Refuse a scorer, or a grader, that can't work. Raises ConfigError for kind, model and
+    field.
+    """
+    where = f"roles.{role}.{name}"
     if config.kind not in SCORERS:
         raise ConfigError(f"{where}: unknown scorer {config.kind!r}; known: {', '.join(SCORERS)}")
     for named in filter(None, (*config.asked, config.discriminator)):

@@ -27,7 +27,9 @@ NUMBER = r"[-+]?\d+(?:[.,]\d+)*"
 def labels(form: str, allowed: Sequence[str]) -> Reader:
     """Reads which of the labels is given, as its position; capitals don't matter."""
     known = {label.casefold(): float(place) for place, label in enumerate(allowed)}
-    return partial(_read, _pattern(form, r"\w+", tail=""), lambda word: known.get(word.casefold()))
+    # The longest first: `A>>B` begins with an `A`. Any other word is a verdict outside the set.
+    words = "|".join([*map(re.escape, sorted(allowed, key=len, reverse=True)), r"\w+"])
+    return partial(_read, _pattern(form, words, tail=""), lambda word: known.get(word.casefold()))
 
 
 def scale(form: str, low: float, high: float) -> Reader:

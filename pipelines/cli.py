@@ -142,6 +142,16 @@ def stop(
 
 @app.command()
 @app.command()
+def length_control(run: Run) -> None:
+    """Win rates against a baseline at equal length of the replies, by alpaca_eval's own fit."""
+    from pipelines import tables
+    from pipelines.length_control import length_control as controlled
+    from pipelines.standings import print_length_controlled
+
+    print_length_controlled(tables.console(), controlled(run))
+
+
+@app.command()
 def score(
     run: Run,
     overrides: Overrides = None,

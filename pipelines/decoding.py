@@ -254,7 +254,7 @@ def _prefixes(
 ) -> Iterator[AnswerRecord]:
     """The published best-of-k. None where a draw has no verdict, as in pipeline `rank`."""
     draws = [c for c in pool if c.decoding == "sample"]
-    if not draws or any(c.correct is None for c in draws):
+    if not draws or not all(c.grade for c in draws):
         return
     for metric in metrics:
         gold_N = [{g.metric: g.value for g in c.grade}[metric] for c in draws]

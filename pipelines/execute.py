@@ -81,6 +81,11 @@ def plan(job: Job, directory: Directory) -> list[tuple[str, str]]:
         for name, scorer in job.config.roles.scorers.items()
         if scorer.asked
     ]
+    lines += [
+        (f"grader {name}", f"{grader.kind} asks {', '.join(grader.asked)} about every candidate")
+        for name, grader in job.config.roles.graders.items()
+        if grader.asked
+    ]
     shares = job.config.roles.shares
     for name in shares:
         label = "prompt tokens" if len(shares) == 1 else f"prompt tokens {name}"

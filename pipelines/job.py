@@ -20,6 +20,7 @@ from actors.models import BUNDLED_PREFIX, fingerprint, resolve
 from actors.roles import Generator, Model, Scorer
 from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer, scale_of
 from actors.types import ConfigError, Item
+from pipelines import graders
 from pipelines.base import load_method, needed_roles
 from pipelines.config import RunConfig
 from pipelines.methods.votes import WeightKind
@@ -76,6 +77,16 @@ class Job:
         return pools(self.config, self.task)
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """The task's, or else its graders."""
+        return self.task.metrics or tuple(self.config.roles.graders)
+
+    @cached_property
+    def ranges(self) -> graders.Ranges:
+        """The scores of each grader that are worth 0 and 1."""
+        return graders.ranges(self.config.roles, self.identity.get("judges", {}))
+
+    @property
     def shard_size(self) -> int:
         """Items per shard: fixed by the config and the data."""
         return self.config.shard_size or max(16, min(1024, -(-self.task.num_items // 256)))
@@ -120,12 +131,7 @@ def prepare(config: RunConfig) -> Job:
     draws = check_rankers(config, method_config)
     if config.pipeline["name"] == "choice":
         _check_choices(task)
-    if draws and not task.metrics:
-        raise ConfigError(
-            f"task {task.name}: nothing tells right from wrong there, so pipeline "
-            f"{config.pipeline['name']} can't grade its draws; pipeline chat compares "
-            "conversations by their scores"
-        )
+    graders.check(config.roles, task, config.pipeline, draws=draws)
     identity = {
         "task": task_config(config.task).model_dump(mode="json"),
         "data": task.data,
@@ -137,7 +143,8 @@ def prepare(config: RunConfig) -> Job:
         "shard_size": config.shard_size,
     }
     identity |= sandbox_identity(config, task)
-    judges = {name: about(s) for name, s in config.roles.scorers.items() if s.kind in JUDGES}
+    asked = {**config.roles.scorers, **config.roles.graders}
+    judges = {name: about(scorer) for name, scorer in asked.items() if scorer.kind in JUDGES}
     if judges:
         # With the text of their prompts, of which a config has only the names.
         identity["judges"] = judges
@@ -219,12 +226,14 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
             f"roles.generator: pipeline {name} asks one model for likelihoods, got a blend of "
             f"{', '.join(roles.shares)}; name one of them"
         )
-    for name, scorer in roles.scorers.items():
-        check_scorer(name, scorer, config.models)
+    everyone = [("scorers", *scorer) for scorer in roles.scorers.items()]
+    everyone += [("graders", *grader) for grader in roles.graders.items()]
+    for role, name, scorer in everyone:
+        check_scorer(name, scorer, config.models, role=role)
         for asked in scorer.asked:
             if config.models[asked].engine == "replay":
                 raise ConfigError(
-                    f"roles.scorers.{name}: model {asked!r} is a replay, without weights to ask"
+                    f"roles.{role}.{name}: model {asked!r} is a replay, without weights to ask"
                 )
         if (
             scorer.kind in JUDGES
@@ -233,7 +242,7 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
             and not scorer.judge.judges_itself
         ):
             raise ConfigError(
-                f"roles.scorers.{name}: model {scorer.asked[0]!r} would judge nothing but its own "
+                f"roles.{role}.{name}: model {scorer.asked[0]!r} would judge nothing but its own "
                 "candidates; name another model, or allow it with judge.judges_itself: true"
             )
     tops = {s.top for s in roles.scorers.values() if s.kind == "self_certainty"}

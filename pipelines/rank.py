@@ -152,7 +152,7 @@ def _answers(
 ) -> tuple[AnswerRecord, ...]:
     rows = [*members.greedy(candidates, shares)]
     pool = [c for c in candidates if c.decoding == "sample"]
-    if not pool or any(c.correct is None for c in pool):
+    if not pool or not all(c.grade for c in pool):
         return tuple(rows)
     for metric in metrics:
         for ranker in config.rankers:

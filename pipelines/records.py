@@ -15,6 +15,7 @@ from actors.roles import Sandbox
 from actors.types import Candidate, FinishReason, Item, ItemError, Message, Score
 from pipelines import tested
 from pipelines.base import Solution
+from pipelines.graders import credited
 from pipelines.job import Job
 from pipelines.tasks.base import Task
 from pipelines.tested import Verdicts, verdicts
@@ -38,7 +39,9 @@ NOTHING_RUN: Verdicts = MappingProxyType({})
 def finish(job: Job, item: Item, solution: Solution, known: Verdicts = NOTHING_RUN) -> Record:
     """Grade a solution, of which `known` says how its programs ended; `answered` does the rest."""
     graded = [
-        grade(job.task, item, candidate, _scores_of(solution, position), known)
+        credited(
+            grade(job.task, item, candidate, _scores_of(solution, position), known), job.ranges
+        )
         for position, candidate in enumerate(solution.candidates)
     ]
     return _record(item, candidates=graded, usage=_usage(job, solution), asked=solution.asked)
@@ -51,7 +54,9 @@ async def regrade(job: Job, record: Record, sandbox: Sandbox | None = None) -> R
     item = _item(record)
     texts = [(kept.text, _reason(kept)) for kept in record.candidates]
     known = await verdicts(job.task, item, texts, sandbox)
-    graded = [_graded(job.task, item, kept, known) for kept in record.candidates]
+    graded = [
+        credited(_graded(job.task, item, kept, known), job.ranges) for kept in record.candidates
+    ]
     return replace(record, candidates=tuple(graded))
 
 
@@ -62,7 +67,7 @@ def answered(job: Job, records: Iterable[Record]) -> list[Record]:
     found: Sequence[tuple[AnswerRecord, ...]] = job.method.answers(
         [records[index].candidates for index in good],
         job.method_config,
-        metrics=job.task.metrics,
+        metrics=job.metrics,
         scales=job.scales,
         relative=job.relative,
         shares=job.config.roles.shares,
@@ -211,8 +216,9 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
     """Tokens of each role on this item; prompt tokens count once per request, cached or not."""
     roles = job.config.roles
     rows = [*_drawn(solution, list(roles.shares))]
+    asking = {**roles.scorers, **roles.graders}
     for name, scores in solution.scores.items():
-        if name not in roles.scorers:
+        if name not in asking:
             continue
         asked: dict[str, list[Score]] = {}
         for candidate, score in zip(solution.candidates, scores, strict=True):
@@ -221,7 +227,7 @@ def _usage(job: Job, solution: Solution) -> list[UsageRecord]:
         rows += [
             UsageRecord(
                 role=f"scorer:{name}{pool}",
-                model="+".join(roles.scorers[name].asked),
+                model="+".join(asking[name].asked),
                 requests=len(scored),
                 prompt_tokens=sum(score.prompt_tokens for score in scored),
                 tokens=sum(score.tokens for score in scored),

@@ -21,6 +21,7 @@ from typing import Protocol
 from actors.types import ItemError, LilliputError
 from cluster import Fleet
 from cluster.receipts import Receipt, collected
+from pipelines import graders
 from pipelines.job import Job, Shard, bind
 from pipelines.progress import Progress
 from pipelines.records import answered, failed, finish
@@ -102,6 +103,8 @@ class Line:
         self.fleet = fleet
         self.roles = bind(job, fleet.models)
         self.sandbox = fleet.sandbox
+        roles, seed = job.config.roles, job.config.seed
+        self.graders = graders.bind(roles, fleet.models, seed=seed)
         pools = [fleet.pools[name] for name in job.config.roles.shares]
         self.window = Window(lambda: open_items(job, sum(pool.capacity for pool in pools)))
 
@@ -132,6 +135,7 @@ class Line:
         try:
             with collected() as receipts:
                 solution = await job.method.solve(item, job.method_config, **self.roles)
+                solution = await graders.graded(item, solution, self.graders)
                 texts = [(c.text, c.finish_reason) for c in solution.candidates]
                 known = await verdicts(job.task, item, texts, self.sandbox)
         except ItemError as error:

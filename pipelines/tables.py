@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.standings import print_standings
 from pipelines.study_tables import costs, forecasts, study
 from results.arms import ArmRow, ScoreMean
 from results.bounds import is_open, range_of
@@ -53,6 +54,7 @@ def print_run(out: Console, summary: Summary, directory: Where) -> None:
         out.print(_result(_largest([row for row in rest if row.metric == metric]), metric), "")
     if further := [row for row in rest if not row.k and row.method != "greedy"]:
         out.print(_figures(further), "")
+    print_standings(out, summary)
     if summary.judges:
         out.print(_judges(summary.judges), "")
     if summary.marginals:

@@ -133,7 +133,7 @@ def open_figures(rows: Sequence[Bounded]) -> list[str]:
 
 def _lacks_verdict(candidate: CandidateRecord) -> bool:
     """Of the grader, or of a scorer."""
-    return candidate.correct is None or any(score.value is None for score in candidate.scores)
+    return not candidate.grade or any(score.value is None for score in candidate.scores)
 
 
 def _slack(answer: AnswerRecord, unscored: Counter[tuple[str, str]], sizes: Counter[str]) -> float:

@@ -1,6 +1,9 @@
 """What a judge said of one item, read back from the parts of its scores.
 
     scale   the single verdicts, juror by juror, as many of each
+    versus  for each juror four numbers: 1 if the candidate, shown first, was preferred, 0 if the
+            item's reference, 0.5 for a tie, and the weight of that verdict; the same of the
+            reference, shown first
     pair    for each time that the candidate stood first: juror, place of the other candidate, and 1
             if the first was preferred, 0 if the other, 0.5 for a tie
     choice  for each juror and order: juror, place at which the candidate was shown, and 1 if it was
@@ -18,7 +21,7 @@ from itertools import combinations
 import numpy as np
 
 from results.resampling import Floats
-from results.schema import CandidateRecord
+from results.schema import CandidateRecord, ScoreRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,47 @@ def case(
     judged = [(c, score) for c in candidates for score in c.scores if score.scorer == scorer]
     if not judged:
         return None
+    texts = _texts(judged, num_jurors)
+    said = READERS[form](texts)
+    values_N = np.array([math.nan if s.value is None else s.value for _, s in judged])
+    return Case(
+        candidates=tuple(candidate for candidate, _ in judged),
+        values_N=values_N,
+        # A lone judge's verdict is the score, which for a knockout is more than the bouts say.
+        verdicts_JN=said.verdicts_JN[:, texts.number] if num_jurors > 1 else values_N[None],
+        said=said,
+    )
+
+
+def bouts(
+    candidates: Sequence[CandidateRecord], scorer: str, form: str, num_jurors: int
+) -> tuple[tuple[CandidateRecord, ...], Floats] | None:
+    """Of a judge of two at a time: the candidates that were judged, and how often each was
+    preferred to each other one, [N + 1, N + 1], the item's reference last: mean over jurors and
+    both orders, a tie half, by the weight of the verdict. NaN: they weren't compared in both
+    orders. None: the judge was asked about none of the candidates.
+    """
+    judged = [(c, score) for c in candidates for score in c.scores if score.scorer == scorer]
+    if not judged:
+        return None
+    texts = _texts(judged, num_jurors)
+    wins_MM = np.full((len(judged) + 1, len(judged) + 1), math.nan)
+    if form == "versus":
+        first_NJ, weight_NJ, second_NJ, back_NJ = _fours(texts)
+        wins_NJ = weight_NJ * first_NJ + back_NJ * (1.0 - second_NJ)
+        losses_NJ = weight_NJ * (1.0 - first_NJ) + back_NJ * second_NJ
+        wins_MM[:-1, -1] = _mean(wins_NJ)[texts.number] / 2.0
+        wins_MM[-1, :-1] = _mean(losses_NJ)[texts.number] / 2.0
+    else:
+        said_JNN = _threes(texts)
+        wins_NNJ = (said_JNN + 1.0 - said_JNN.transpose(0, 2, 1)).transpose(1, 2, 0) / 2.0
+        # Of the same text none is better.
+        np.einsum("iij->ij", wins_NNJ)[:] = 0.5
+        wins_MM[:-1, :-1] = _mean(wins_NNJ)[np.ix_(texts.number, texts.number)]
+    return tuple(candidate for candidate, _ in judged), wins_MM
+
+
+def _texts(judged: Sequence[tuple[CandidateRecord, ScoreRecord]], num_jurors: int) -> _Texts:
     texts: dict[str, int] = {}
     parts = []
     for candidate, score in judged:
@@ -77,15 +121,7 @@ def case(
             texts[candidate.text] = len(texts)
             parts.append(np.array(score.parts, dtype=np.float64))
     number = [texts[candidate.text] for candidate, _ in judged]
-    said = READERS[form](_Texts(parts=parts, number=number, num_jurors=num_jurors))
-    values_N = np.array([math.nan if s.value is None else s.value for _, s in judged])
-    return Case(
-        candidates=tuple(candidate for candidate, _ in judged),
-        values_N=values_N,
-        # A lone judge's verdict is the score, which for a knockout is more than the bouts say.
-        verdicts_JN=said.verdicts_JN[:, number] if num_jurors > 1 else values_N[None],
-        said=said,
-    )
+    return _Texts(parts=parts, number=number, num_jurors=num_jurors)
 
 
 def _scale(texts: _Texts) -> Said:
@@ -100,11 +136,8 @@ def _scale(texts: _Texts) -> Said:
 
 
 def _pair(texts: _Texts) -> Said:
-    num, num_jurors = len(texts.parts), texts.num_jurors
-    said_JNN = np.full((num_jurors, num, num), math.nan)
-    threes = [(i, three) for i, parts in enumerate(texts.parts) for three in parts.reshape(-1, 3)]
-    for i, (juror, other, verdict) in threes:
-        said_JNN[int(juror), i, texts.number[int(other)]] = verdict
+    num = len(texts.parts)
+    said_JNN = _threes(texts)
     mirrored_JNN = said_JNN.transpose(0, 2, 1)
     both_JNN = np.isfinite(said_JNN) & np.isfinite(mirrored_JNN)
     agree_JNN = np.equal(said_JNN, 1.0 - mirrored_JNN)
@@ -117,12 +150,46 @@ def _pair(texts: _Texts) -> Said:
         verdicts_JN=_mean(outcome_JNN),
         # Seen from either side, so that agreement doesn't depend on the candidates' order.
         units_UJ=outcome_JNN[:, either_U].T,
-        asked=len(threes),
+        asked=sum(len(parts) for parts in texts.parts) // 3,
         given=_count(said_JNN),
         position=_overall(follows_JNN[:, i_U, j_U]),
         first_place=_overall(said_JNN[decided_JNN]),
         chance=0.5,
     )
+
+
+def _threes(texts: _Texts) -> Floats:
+    """What each juror said of each text, shown first, against each other one."""
+    num = len(texts.parts)
+    said_JNN = np.full((texts.num_jurors, num, num), math.nan)
+    for i, parts in enumerate(texts.parts):
+        for juror, other, verdict in parts.reshape(-1, 3):
+            said_JNN[int(juror), i, texts.number[int(other)]] = verdict
+    return said_JNN
+
+
+def _versus(texts: _Texts) -> Said:
+    first_NJ, _, second_NJ, _ = _fours(texts)
+    both_NJ = np.isfinite(first_NJ) & np.isfinite(second_NJ)
+    outcome_NJ = np.where(np.equal(first_NJ, 1.0 - second_NJ), first_NJ, 0.5)
+    outcome_NJ = np.where(both_NJ, outcome_NJ, math.nan)
+    said_NJ2 = np.stack([first_NJ, second_NJ], axis=-1)
+    decided_NJ2 = np.isfinite(said_NJ2) & np.not_equal(said_NJ2, 0.5)
+    follows_NJ = decided_NJ2[..., 0] & np.equal(first_NJ, second_NJ)
+    return Said(
+        verdicts_JN=outcome_NJ.T,
+        units_UJ=outcome_NJ,
+        asked=said_NJ2.size,
+        given=_count(said_NJ2),
+        position=_overall(np.where(both_NJ, follows_NJ, math.nan)),
+        first_place=_overall(said_NJ2[decided_NJ2]),
+        chance=0.5,
+    )
+
+
+def _fours(texts: _Texts) -> Floats:
+    """First and its weight, second and its weight, each [N, J]."""
+    return np.stack(texts.parts).reshape(len(texts.parts), texts.num_jurors, 4).transpose(2, 0, 1)
 
 
 def _choice(texts: _Texts) -> Said:
@@ -153,6 +220,7 @@ def _choice(texts: _Texts) -> Said:
 READERS: Mapping[str, Callable[[_Texts], Said]] = {
     "scale": _scale,
     "pair": _pair,
+    "versus": _versus,
     "choice": _choice,
 }
 """By the form of the verdicts."""

@@ -38,8 +38,10 @@ def contradictions(record: Record) -> Iterator[Mismatch]:
 
 
 def _verdict(candidate: CandidateRecord) -> bool | None:
-    """What the outcome and the grade say."""
-    return candidate.outcome == "correct" if candidate.grade else None
+    """What the outcome and the grade say; credit from graders is neither right nor wrong."""
+    metrics = {grade.metric for grade in candidate.grade}
+    judged = metrics <= {score.scorer for score in candidate.scores}
+    return None if judged else candidate.outcome == "correct"
 
 
 def _chosen(record: Record, answer: AnswerRecord) -> bool | None:

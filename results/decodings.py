@@ -107,7 +107,7 @@ class Decodings:
         for name, pool in pools(record.candidates).items():
             self._any = True
             draws = [c for c in pool if c.decoding == "sample"]
-            if not draws or any(c.correct is None for c in draws):
+            if not draws or not all(c.grade for c in draws):
                 continue
             grades = [{g.metric: g.value for g in c.grade} for c in draws]
             for metric in grades[0]:

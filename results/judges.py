@@ -36,19 +36,33 @@ from results.resampling import Floats
 from results.schema import CandidateRecord, Record
 from results.stats import mean_interval
 
+MOSTLY = 0.5
+"""Share of comparisons beyond which a judge is said to follow the place; the interval's low end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Another scale of the same marks: `Published(name="WB-Score", low=-80, high=100)`."""
+
+    name: str
+    low: float
+    high: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """What a run says of one of its judges, under `judges` in its identity."""
 
     form: str
-    """`scale`, `pair` or `choice`."""
+    """`scale`, `pair`, `versus` or `choice`."""
     jurors: tuple[str, ...]
     repeats: int
     low: float
     """The least score."""
     high: float
     min_coverage: float
+    published: Published | None = None
+    """What the marks are in published figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +95,29 @@ def judges_of(identity: Mapping[str, Any]) -> dict[str, Judge]:
             low=about["low"],
             high=about["high"],
             min_coverage=about["min_coverage"],
+            published=Published(**scale) if (scale := about.get("published")) else None,
         )
         for name, about in identity.get("judges", {}).items()
     }
 
 
-def doubts(rows: Iterable[JudgeRow], judges: Mapping[str, Judge]) -> list[str]:
-    """One line for each judge that gave fewer verdicts than its floor."""
-    return [
+def doubts(rows: Sequence[JudgeRow], judges: Mapping[str, Judge]) -> list[str]:
+    """One line for each judge that gave fewer verdicts than its floor, and for each whose verdicts
+    mostly follow the place.
+    """
+    few = [
         f"judge {row.judge} gave {row.value:.1%} of the verdicts that it was asked for, less than "
         f"its judge.min_coverage of {judges[row.judge].min_coverage:.1%}"
         for row in rows
         if row.figure == "coverage" and row.value < judges[row.judge].min_coverage
     ]
+    placed = [
+        f"judge {row.judge} preferred the same place in both orders in {row.value:.1%} of its "
+        "comparisons: its ties say little of the replies"
+        for row in rows
+        if row.figure == "position" and row.low > MOSTLY
+    ]
+    return [*few, *placed]
 
 
 class Judged:

@@ -33,6 +33,8 @@ from results.overlap import Overlap, OverlapRow
 from results.parts import read_records
 from results.pitfalls import pitfalls
 from results.pools import ABOUT_TEXTS, Named
+from results.published import PublishedRow, published
+from results.rankings import RankingRow, rank_all
 from results.references import Crossing, crossings
 from results.schema import OUTCOMES, WITHOUT, Record
 from results.spending import Spent, by_role, expense, hosted
@@ -147,6 +149,10 @@ class Summary:
     """How often candidates of a length are right."""
     overlaps: tuple[OverlapRow, ...] = ()
     """How often two methods answer the same."""
+    rankings: tuple[RankingRow, ...] = ()
+    """Of models and arms that a judge compared two at a time: the best first."""
+    published: tuple[PublishedRow, ...] = ()
+    """Figures of graders on the scale on which they are published."""
     warnings: list[str] = field(default_factory=list)
     """What makes the figures doubtful, in words; see `pitfalls`."""
 
@@ -190,8 +196,9 @@ def summarize_answers(
     outcomes, lengths, overlap = Outcomes(), Lengths(), Overlap()
     judges, about = judges or {}, about or {}
     judged = [Judged(name, judge) for name, judge in judges.items()]
+    ranked = rank_all(judges)
     seen: list[Any] = [table, tallies, bounds, decodings, categories, arms]
-    every = [*seen, outcomes, lengths, overlap, *judged]
+    every = [*seen, outcomes, lengths, overlap, *judged, *ranked]
     for record in checked(records):
         for each in every:
             each.add(record)
@@ -201,6 +208,8 @@ def summarize_answers(
     pool_rows = decodings.rows(table, categories.tables)
     lines = {name: level / 100 for name, level in (references or {}).items()}
     judge_rows = tuple(row for one in judged for row in one.rows())
+    rankings = [one.rows() for one in ranked]
+    unrated = [d for one, found in zip(ranked, rankings, strict=True) for d in one.doubts(found)]
     return Summary(
         rows=rows,
         outcomes={outcome: tallies.outcomes[outcome] for outcome in OUTCOMES},
@@ -212,6 +221,8 @@ def summarize_answers(
         judges=judge_rows,
         marginals=marginals(table),
         arms=arms.rows(members or {}),
+        rankings=tuple(row for found in rankings for row in found),
+        published=published(rows, judges),
         decodings=pool_rows,
         crossings=crossings(rows, lines),
         forecast=with_actual(about.get("forecast", ()), tallies.usage, about),
@@ -223,6 +234,7 @@ def summarize_answers(
             *open_figures(_headline(rows)),
             *doubts(judge_rows, judges),
             *spread_doubts(pool_rows),
+            *unrated,
         ],
     )
 

@@ -316,7 +316,11 @@ def test_every_shipped_prompt_is_whole_and_its_own_example_is_read() -> None:
         forms[name] = prompt_of(ScorerConfig(kind=kinds[form], model="j", prompt=name), form).form
     assert forms == {
         "additive5": "scale",
+        "mixeval": "scale",
         "mt_bench": "scale",
+        "wildbench": "scale",
+        "alpaca_eval": "pair",
+        "arena_hard": "pair",
         "mt_bench_pair": "pair",
         "verdict_pair": "pair",
         "best_of_several": "choice",
@@ -344,7 +348,7 @@ def test_a_prompt_of_ones_own_has_its_own_form_and_scale() -> None:
         ({"kind": "p_true", "model": "j", "models": ["k"]}, "models is for judge, judge_pairwise"),
         (
             {"kind": "judge", "model": "j", "prompt": "additiv5"},
-            "s: prompt: no judge's prompt is called 'additiv5'; known: additive5, best_of_several",
+            "s: prompt: no judge's prompt is called 'additiv5'; known: additive5, alpaca_eval",
         ),
         ({"kind": "judge", "model": "j", "prompt": "mt_bench_pair"}, "of the form pair, not scale"),
         ({"kind": "judge", "model": "j", "prompt": "{question}"}, "wanted {answer} in it"),

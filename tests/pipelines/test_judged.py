@@ -129,6 +129,8 @@ def test_a_fair_judge_of_pairs_has_no_bias_of_place() -> None:
 def test_a_judge_that_follows_the_place_is_told() -> None:
     rows = figures("judge_pairwise", Writer(lambda texts: "[[B]]"), pools())
     assert rows["position"].value == 1.0
+    found = summary("judge_pairwise", Writer(lambda texts: "[[B]]"), pools())
+    assert any("same place in both orders in 100.0%" in line for line in found.warnings)
     assert rows["first_place"].value == 0.0
 
     def lazy(texts: list[str]) -> str:
