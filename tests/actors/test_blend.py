@@ -136,7 +136,7 @@ def test_the_room_of_a_blend_is_that_of_its_smallest_context() -> None:
         ({"blend": ["a", "b"], "weights": [1, 0]}, "roles.generator.weights.1: .* greater than 0"),
         ({"blends": ["a"]}, "roles.generator.blends: unknown key; did you mean 'blend'"),
         (None, "roles.generator: input should be a valid string, got None"),
-        (["a", "b"], "roles.generator: input should be a valid string"),
+        (["a", "a"], "roles.generator: wanted each model once, got a, a"),
     ],
 )
 def test_a_blend_that_makes_no_sense_is_refused(generator: object, message: str) -> None:
