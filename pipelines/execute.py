@@ -30,7 +30,8 @@ from pipelines.probe import foretold
 from results.directories import Directory, fresh_directory, open_directory
 from results.report import write_report
 from results.store import Manifest, Store
-from results.summary import Summary, summarize_run, write_summary
+from results.summarize import summarize_run
+from results.summary import Summary, write_summary
 
 PACKAGES = (
     "lilliput",

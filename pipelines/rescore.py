@@ -22,7 +22,8 @@ from results.directories import Directory, Where, open_directory
 from results.parts import read_parts
 from results.report import write_report
 from results.store import Manifest, Store, read_manifest
-from results.summary import Summary, summarize_run, write_summary
+from results.summarize import summarize_run
+from results.summary import Summary, write_summary
 from results.verify import Again
 
 GRADING = re.compile(

@@ -1,46 +1,24 @@
-"""The summary: one row per method, metric and k, each number with its interval and what it cost.
-
-    records (one pass) -> Table: means, paired differences; Tallies: counts --> summary.json
-
-Items that failed are in no mean and in every count. Differences are over the items that both have.
-Means and differences are clustered by `Record.group`.
-"""
+"""The summary of a run: what it holds, and how it is kept as summary.json."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
-from math import isfinite
 from typing import Any, get_args, get_origin, get_type_hints
 
-from results.arms import ArmRow, Arms
-from results.bounds import Bound, Bounds, open_figures
-from results.categories import Categories, CategoryRow
-from results.columns import Key
-from results.costs import Member
-from results.decodings import DecodingRow, Decodings
-from results.decodings import doubts as spread_doubts
-from results.differences import Difference
+from results.arms import ArmRow
+from results.categories import CategoryRow
+from results.decodings import DecodingRow
 from results.directories import Where, open_directory
-from results.forecast import Forecast, with_actual
-from results.judges import Judge, Judged, JudgeRow, doubts, judges_of
-from results.lengths import LengthRow, Lengths
-from results.manifest import Manifest
-from results.marginals import MarginalRow, marginals
-from results.outcomes import OutcomeRow, Outcomes
-from results.overlap import Overlap, OverlapRow
-from results.parts import read_records
-from results.pitfalls import pitfalls
-from results.pools import ABOUT_TEXTS, Named
-from results.published import PublishedRow, published
-from results.rankings import RankingRow, rank_all
-from results.references import Crossing, crossings
-from results.schema import OUTCOMES, WITHOUT, Record
-from results.spending import Spent, by_role, expense, hosted
+from results.forecast import Forecast
+from results.judges import JudgeRow
+from results.lengths import LengthRow
+from results.marginals import MarginalRow
+from results.outcomes import OutcomeRow
+from results.overlap import OverlapRow
+from results.published import PublishedRow
+from results.rankings import RankingRow
+from results.references import Crossing
 from results.store import write_json
-from results.table import BASELINES, Mean, Table
-from results.tallies import Tallies, checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,84 +139,6 @@ class Summary:
         return sum(count for outcome, count in self.items.items() if outcome != "ok")
 
 
-def summarize_run(run_dir: Where, manifest: Manifest) -> Summary:
-    """Summarise a run directory from its records. Raises ResultsError."""
-    return summarize_answers(
-        read_records(run_dir),
-        limited=manifest.limited,
-        judges=judges_of(manifest.identity),
-        members=manifest.members,
-        references=manifest.identity.get("pipeline", {}).get("reference"),
-        about=manifest.about,
-    )
-
-
-def summarize_answers(
-    records: Iterable[Record],
-    *,
-    limited: bool = False,
-    judges: Mapping[str, Judge] | None = None,
-    members: Mapping[str, Member] | None = None,
-    references: Mapping[str, float] | None = None,
-    about: Mapping[str, Any] | None = None,
-) -> Summary:
-    """Summarise a run in one pass over its records. No answered item: no rows, but all counts.
-
-    judges: the run's, as `judges_of` reads them from its identity. members: the models that
-    generate, as the manifest has them; their costs are unknown without. references: lines to
-    compare with, in per cent. about: the manifest's, for the number of items, seconds, prices and
-    the forecast.
-
-    Raises ResultsError for records of several tasks, and for an item that comes twice.
-    """
-    table, tallies, bounds, decodings = Table(), Tallies(), Bounds(), Decodings()
-    categories, arms = Categories(), Arms()
-    outcomes, lengths, overlap = Outcomes(), Lengths(), Overlap()
-    judges, about = judges or {}, about or {}
-    judged = [Judged(name, judge) for name, judge in judges.items()]
-    ranked = rank_all(judges)
-    seen: list[Any] = [table, tallies, bounds, decodings, categories, arms]
-    every = [*seen, outcomes, lengths, overlap, *judged, *ranked]
-    for record in checked(records):
-        for each in every:
-            each.add(record)
-    spent = by_role(tallies.usage, hosted(about))
-    asked = about.get("num_items")
-    rows = tuple(_rows(table, tallies, spent, judges, lambda key: bounds.of(key, asked)))
-    pool_rows = decodings.rows(table, categories.tables)
-    lines = {name: level / 100 for name, level in (references or {}).items()}
-    judge_rows = tuple(row for one in judged for row in one.rows())
-    rankings = [one.rows() for one in ranked]
-    unrated = [d for one, found in zip(ranked, rankings, strict=True) for d in one.doubts(found)]
-    return Summary(
-        rows=rows,
-        outcomes={outcome: tallies.outcomes[outcome] for outcome in OUTCOMES},
-        usage=tallies.usage,
-        items={"ok": 0, **tallies.items},
-        limited=limited,
-        coverage={name: tallies.scored[name] / num for name, num in tallies.asked.items()},
-        categories=categories.rows(),
-        judges=judge_rows,
-        marginals=marginals(table),
-        arms=arms.rows(members or {}),
-        rankings=tuple(row for found in rankings for row in found),
-        published=published(rows, judges),
-        decodings=pool_rows,
-        crossings=crossings(rows, lines),
-        forecast=with_actual(about.get("forecast", ()), tallies.usage, about),
-        members=outcomes.rows(),
-        lengths=lengths.rows(),
-        overlaps=overlap.rows(),
-        warnings=[
-            *pitfalls(tallies, _baselines(rows), judges),
-            *open_figures(_headline(rows)),
-            *doubts(judge_rows, judges),
-            *spread_doubts(pool_rows),
-            *unrated,
-        ],
-    )
-
-
 def read_summary(run_dir: Where) -> Summary | None:
     """summary.json as it was written; None where there is none of this layout."""
     try:
@@ -267,105 +167,3 @@ def _built(kind: Any, kept: Any) -> Any:
 
 
 _hints = cache(get_type_hints)
-
-
-def _baselines(rows: Sequence[Row]) -> list[Row]:
-    """One draw's worth of each member under the headline metric: greedy, else the mean single draw;
-    of given choices the likeliest.
-    """
-    worth: dict[str, dict[str, Row]] = {}
-    for row in _headline(rows):
-        method = Named.read(row.method).method
-        if row.k == 0 or method == "first":
-            worth.setdefault(row.member, {}).setdefault(method, row)
-    found = (of.get("greedy", of.get("first", of.get("G"))) for of in worth.values())
-    return [row for row in found if row is not None]
-
-
-def _headline(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.metric == rows[0].metric]
-
-
-def _rows(
-    table: Table,
-    tallies: Tallies,
-    spent: Mapping[str, Spent],
-    judges: Collection[str],
-    bound_of: Callable[[Key], Bound | None],
-) -> Iterator[Row]:
-    versus = [table.differences(method, k) for method, k in BASELINES]
-    for key, mean in table.means().items():
-        if WITHOUT in key[0] or key[1] in ABOUT_TEXTS:
-            continue
-        row = _row(tallies, key, mean, [each.get(key) for each in versus], bound_of(key))
-        costs = {
-            "tokens": row.tokens,
-            "prompt_tokens": row.prompt_tokens,
-            "scored": _known(mean.scored),
-        }
-        found: dict[str, Any] = expense(key, costs, tallies.usage, spent, judges)
-        yield replace(row, **found)
-
-
-def _row(
-    tallies: Tallies,
-    key: Key,
-    mean: Mean,
-    versus: Sequence[Difference | None],
-    bound: Bound | None,
-) -> Row:
-    method, metric, k = key
-    named = Named.read(method)
-    seen = tallies.by_decoding.get("sample" if k else "greedy", Counter())
-    seen = tallies.by_pool.get(named.pool, seen)
-    repeats = tallies.repeats_by_pool.get(named.pool, tallies.repeats)
-    num_seen = max(seen.total(), 1)
-    greedy, first, likeliest = versus
-    return Row(
-        task=tallies.task,
-        member=named.member or "+".join(sorted(tallies.members)),
-        method=method,
-        metric=metric,
-        k=k,
-        value=mean.value,
-        low=mean.interval.low,
-        high=mean.interval.high,
-        stderr=mean.interval.stderr,
-        items=mean.items,
-        **_bounded(bound),
-        tokens=_known(mean.tokens),
-        prompt_tokens=_known(mean.prompt_tokens),
-        **_named("versus_greedy", greedy),
-        **_named("versus_first", first),
-        **_named("versus_likeliest", likeliest),
-        mc_error=mean.mc_error,
-        truncated=seen["truncated"] / num_seen,
-        no_answer=seen["no_answer"] / num_seen,
-        duplicates=repeats.share if k else None,
-        decoding=named.decoding,
-    )
-
-
-def _bounded(bound: Bound | None) -> dict[str, Any]:
-    if bound is None:
-        return {}
-    return {
-        "missing": bound.missing,
-        "if_lowest": bound.lowest,
-        "if_highest": bound.highest,
-    }
-
-
-def _named(name: str, found: Difference | None) -> dict[str, Any]:
-    if found is None:
-        return {}
-    return {
-        name: found.value,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-        f"{name}_p": found.p,
-    }
-
-
-def _known(total: float) -> float | None:
-    return total if isfinite(total) else None

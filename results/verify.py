@@ -22,7 +22,8 @@ from results.parts import DamagedPart, read_part, shard_ids
 from results.report import write_report
 from results.schema import Record, from_table
 from results.store import is_driven
-from results.summary import Summary, summarize_run, write_summary
+from results.summarize import summarize_run
+from results.summary import Summary, write_summary
 
 Again = Callable[[list[Record]], Sequence[Record]]
 """From the records of a part to the same with their answers worked out anew."""

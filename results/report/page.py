@@ -26,7 +26,8 @@ from results.report.svg import NUM_COLORS, share_axis, value_axis
 from results.report.sweeps import by_pool, greedy_and_draws
 from results.report.types import Chart, Dots, Track
 from results.schema import OUTCOMES
-from results.summary import Row, Summary, read_summary, summarize_run, write_summary
+from results.summarize import summarize_run
+from results.summary import Row, Summary, read_summary, write_summary
 
 VERSUS = (
     ("versus_greedy", "vs greedy"),

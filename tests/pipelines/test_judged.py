@@ -18,7 +18,8 @@ from actors.scorer_table import make_scorer
 from actors.types import Candidate, Completion, Item, Message
 from results.judges import JudgeRow, judges_of, somers_d
 from results.schema import CandidateRecord, Record, ScoreRecord
-from results.summary import Summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Summary
 
 Reply = Callable[[list[str]], str]
 """Of the texts that a prompt shows, in order."""

@@ -15,7 +15,8 @@ from results.schema import (
     ScoreRecord,
     UsageRecord,
 )
-from results.summary import Summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Summary
 
 BLENDED = {
     "pygmalion": Member(share=1 / 3, parameters=6e9),

@@ -7,7 +7,8 @@ from itertools import combinations, permutations
 import pytest
 
 from results.schema import AnswerRecord, CandidateRecord, Record
-from results.summary import Row, Summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Row, Summary
 
 Make = Callable[..., Record]
 

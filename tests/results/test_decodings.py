@@ -15,7 +15,8 @@ from results.judges import Judge
 from results.pools import OF
 from results.references import crossings
 from results.schema import AnswerRecord, CandidateRecord, GradeRecord, Record, Turn, UsageRecord
-from results.summary import Row, Summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Row, Summary
 
 BASE, GREEDY = "t=1,p=1,r=1", "t=0,p=1,r=1"
 N = 32

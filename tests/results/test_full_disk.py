@@ -15,7 +15,8 @@ from pathlib import Path
 from results.errors import ResultsError
 from results.parts import read_records
 from results.store import Manifest, Store
-from results.summary import summarize_answers, write_summary
+from results.summarize import summarize_answers
+from results.summary import write_summary
 run, manifest = Path(sys.argv[1]), Manifest(identity={"seed": 0})
 with Store.open(run, manifest) as store:
     records = list(read_records(sys.argv[2]))

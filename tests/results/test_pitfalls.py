@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from results.schema import AnswerRecord, CandidateRecord, GradeRecord, Record
-from results.summary import summarize_answers
+from results.summarize import summarize_answers
 
 Make = Callable[..., Record]
 Change = Callable[[CandidateRecord], CandidateRecord]

@@ -10,7 +10,8 @@ from results.judges import Judge, Published
 from results.published import published
 from results.rankings import RankingRow
 from results.schema import CandidateRecord, Record, ScoreRecord
-from results.summary import Row, Summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Row, Summary
 
 NAN = math.nan
 

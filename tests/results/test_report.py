@@ -13,7 +13,8 @@ import pytest
 from results.errors import ResultsError
 from results.report import browser, headline, report, warnings, write_report
 from results.schema import OUTCOMES, ErrorRecord, Record, Turn
-from results.summary import Summary, read_summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Summary, read_summary
 
 ATTACK = "<script>document.title = 'owned'</script><img src=x onerror=alert(1)>"
 

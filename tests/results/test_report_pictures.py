@@ -12,7 +12,8 @@ from results.report.figures import charts
 from results.report.svg import Axis, Point, Series, at_axis, line_chart, log_axis, share_axis
 from results.report.sweeps import greedy_and_draws, sweeps
 from results.schema import AnswerRecord, Record
-from results.summary import Row, Summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import Row, Summary
 
 X = Axis("draws", 1, 4, [(1, "1"), (4, "4")], log=True)
 GREEDY, DRAWN = [("greedy", 0)], [("first", 1), ("oracle", 1), ("oracle", 8)]

@@ -9,7 +9,8 @@ import pytest
 from results.outcomes import Outcomes
 from results.schema import OUTCOMES, AnswerRecord, CandidateRecord, Record
 from results.stats import clopper_pearson
-from results.summary import read_summary, summarize_answers
+from results.summarize import summarize_answers
+from results.summary import read_summary
 
 
 def drawn(record: Record, lengths: list[int], right: list[bool]) -> Record:

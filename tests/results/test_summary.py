@@ -11,7 +11,8 @@ from results.differences import paired_difference
 from results.errors import ResultsError
 from results.schema import OUTCOMES, AnswerRecord, Record
 from results.stats import mean_interval
-from results.summary import Row, Summary, read_summary, summarize_answers, write_summary
+from results.summarize import summarize_answers
+from results.summary import Row, Summary, read_summary, write_summary
 
 
 @pytest.fixture

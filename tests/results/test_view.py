@@ -20,7 +20,7 @@ from results.report import scan
 from results.report.scan import Query, Reader
 from results.report.view import Viewer
 from results.schema import Record, Turn
-from results.summary import summarize_answers
+from results.summarize import summarize_answers
 
 
 @pytest.fixture
