@@ -121,3 +121,24 @@ def test_a_scorers_own_values_have_no_bounds(make_record: Make) -> None:
     records = [replace(make_record(number), answers=(score,)) for number in range(5)]
     (row,) = summarize_answers(records, about={"num_items": 6}).rows
     assert (row.missing, row.if_lowest, row.if_highest) == (0, None, None)
+
+
+def test_a_silence_in_one_pool_of_a_study_leaves_the_figures_of_the_others(
+    make_record: Make,
+) -> None:
+    record = unjudged(make_record(3, num_draws=6), {1})
+    hot, cold = "t=1,p=1,r=1", "t=0.5,p=1,r=1"
+    arms = {c.index: hot if c.index < 3 else cold for c in record.candidates}
+    candidates = tuple(replace(c, arm=arms[c.index]) for c in record.candidates if c.index >= 0)
+    answers = tuple(
+        AnswerRecord(method=f"{method} of small {arm}", metric="accuracy", k=2, value=0.5)
+        for method in ("best_of:rm", "prefix best_of:rm")
+        for arm in (hot, cold)
+    )
+    summary = summarize_answers([replace(record, candidates=candidates, answers=answers)])
+    spread = {row.method: (row.if_highest or 0.0) - (row.if_lowest or 0.0) for row in summary.rows}
+    # One of three draws is silent: two of the three pairs hold it. Of a prefix it isn't known.
+    assert spread[f"best_of:rm of small {hot}"] == pytest.approx(1.0)
+    assert spread[f"prefix best_of:rm of small {hot}"] == pytest.approx(1.0)
+    assert spread[f"best_of:rm of small {cold}"] == pytest.approx(0.0)
+    assert spread[f"prefix best_of:rm of small {cold}"] == pytest.approx(0.0)
