@@ -46,7 +46,10 @@ class Check(StrictConfig):
     @property
     def threshold(self) -> float:
         """That the difference must lie above."""
-        return self.min_improvement if self.max_drop is None else -self.max_drop  # type: ignore[return-value]
+        if self.max_drop is not None:
+            return -self.max_drop
+        assert self.min_improvement is not None, "a check has one of the two"
+        return self.min_improvement
 
     @property
     def demand(self) -> str:
