@@ -116,6 +116,13 @@ def where(config: ClusterConfig) -> str:
     return config.address or "this machine"
 
 
+def fallen() -> str:
+    """The name of a process that the cluster on this machine can't do without, if it has ended."""
+    from cluster import rays
+
+    return rays.fallen()
+
+
 @asynccontextmanager
 async def launch(
     config: ClusterConfig,

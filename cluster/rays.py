@@ -33,6 +33,7 @@ import ray
 import ray._private.state
 import ray._private.worker
 import ray.exceptions
+from ray._private.ray_constants import PROCESS_TYPE_GCS_SERVER, PROCESS_TYPE_RAYLET
 from ray._private.ray_logging import global_worker_stdstream_dispatcher as _lines
 from ray.util.metrics import Counter, Gauge
 from ray.util.placement_group import placement_group, remove_placement_group
@@ -45,6 +46,8 @@ from ray.util.scheduling_strategies import (
 # output; `EngineLogs` gets the lines either way.
 ray._private.worker._worker_logs_enabled = False
 
+HEAD_PROCESSES = (PROCESS_TYPE_GCS_SERVER, PROCESS_TYPE_RAYLET)
+"""Without these a cluster on this machine is none."""
 LOG_DELAY = 1.5
 """Seconds that the last lines of a process take to arrive."""
 MAX_CONCURRENT_CALLS = 10_000
@@ -140,6 +143,15 @@ def free_nodes() -> list[Node]:
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in leaving
     ]
+
+
+def fallen() -> str:
+    """A process of Ray's own that this one started, can't go on without, and that has ended: its
+    name; empty: there is none.
+    """
+    node = ray._private.worker._global_node
+    dead = dict(node.dead_processes()) if node is not None else {}
+    return next((name for name in HEAD_PROCESSES if name in dead), "")
 
 
 def kill_process(config: ClusterConfig, node: str, pid: int) -> bool:

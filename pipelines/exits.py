@@ -11,6 +11,8 @@ from results.errors import ResultsError
 if TYPE_CHECKING:
     from results.summary import Summary
 
+FAILED = 4
+"""The exit code of a cluster or an engine that failed."""
 INTERRUPTED = 130
 
 
@@ -41,7 +43,7 @@ def explain(error: Exception) -> int:
     if isinstance(error, TyperException):
         print(f"lilliput: {error.format_message()}; see `lilliput --help`", file=sys.stderr)
         return 2
-    codes = ((ConfigError, 2), (ResultsError, 2), (EngineError, 4))
+    codes = ((ConfigError, 2), (ResultsError, 2), (EngineError, FAILED))
     for kind, code in codes:
         if isinstance(error, kind):
             print(f"lilliput: {error}", file=sys.stderr)

@@ -12,15 +12,18 @@ import contextlib
 import os
 import platform
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
 from actors.types import ConfigError, ItemError, Preview
+from cluster import fallen
 from pipelines.crew import Crew, assemble
+from pipelines.exits import FAILED, INTERRUPTED
 from pipelines.job import Job
 from pipelines.progress import Progress
 from pipelines.tested import note_backends
@@ -151,6 +154,9 @@ async def _heartbeat(
 
     async def beat() -> None:
         while True:
+            if gone := fallen():
+                say("failed")
+                _leave(gone, interrupted=wish.event.is_set())
             await crew.look()
             progress.tick()
             await asyncio.to_thread(say, "stopping" if wish.event.is_set() else "running")
@@ -169,6 +175,20 @@ async def _heartbeat(
     finally:
         beating.cancel()
         say(end)
+
+
+def _leave(process: str, *, interrupted: bool) -> NoReturn:
+    """End this process at once: without its head Ray can't be shut down, and after a minute it
+    would end the process itself, without a word to the user.
+    """
+    print(
+        f"lilliput: Ray's {process} has ended, and the fleet with it; the same command goes on "
+        "with what is not committed. A signal to the whole process group, as `timeout` sends it, "
+        "does that",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(INTERRUPTED if interrupted else FAILED)
 
 
 async def _note_prompt(job: Job, store: Store, crew: Crew, console: Console) -> None:

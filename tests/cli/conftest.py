@@ -73,11 +73,18 @@ def called(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess(command, code, stdout.getvalue(), stderr.getvalue())
 
 
-def started(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+def started(
+    folder: Path, *arguments: object, start_new_session: bool = False
+) -> subprocess.Popen[str]:
     """Start `lilliput` in a folder and come back at once."""
     command = [str(LILLIPUT), *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=start_new_session,
     )
 
 

@@ -162,6 +162,23 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_first_says_so(
     assert shards(run) == set()
 
 
+def test_a_term_to_the_whole_process_group_takes_ray_with_it_and_the_run_says_so(
+    inputs: Path, tools: Any
+) -> None:
+    run = inputs / "runs" / "sums"
+    # What is open can't be finished before Ray is missed.
+    endless = ("models.small.fake.latency=3600", "models.small.stall_timeout=7200")
+    process = tools.started(inputs, "run", "sums.yaml", *endless, start_new_session=True)
+    tools.until(process, lambda: (run / "status.json").exists())
+    os.killpg(process.pid, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=tools.PATIENCE)
+    (line,) = stderr.splitlines()
+    assert line.startswith("lilliput: Ray's ")
+    assert "the same command goes on with what is not committed" in line
+    assert process.returncode == 130
+    assert tools.read_json(run / "status.json")["state"] == "failed"
+
+
 def test_a_term_while_the_fleet_starts_is_an_interruption_too(inputs: Path, tools: Any) -> None:
     command = ("run", "sums.yaml", "--output")
     processes = [tools.started(inputs, *command, f"run-{number}") for number in range(3)]
