@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 BATCH = 256
 """Rows of a columnar file that are Python values at once."""
 
+MOST_IN_CELL = 1 << 30
+"""Characters in a cell of a CSV file."""
+
 UNREADABLE = (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 """What reading a broken file raises."""
 
@@ -64,6 +67,8 @@ def _count_lines(path: Path) -> int:
 
 def _read_csv(path: Path) -> Iterator[NumberedRow]:
     """Every value is text: types guessed from the first rows would turn "007" into 7."""
+    # A reply is longer than what the library takes for a broken quote.
+    csv.field_size_limit(MOST_IN_CELL)
     with _open_text(path, "") as file:
         filled = (cells for cells in csv.reader(file, strict=True) if cells)
         # Some published files have a byte order mark behind a first empty line.
@@ -109,6 +114,18 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
             yield from pa.ipc.open_stream(mapped)
             return
         yield from (file.get_batch(i) for i in range(file.num_record_batches))
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """A row of a JSONL file, as people read it; of text that has no UTF-8, such as half an emoji,
+    with escapes.
+    """
+    line = json.dumps(fields, ensure_ascii=False) + "\n"
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        line = json.dumps(fields) + "\n"
+    return line
 
 
 def schema(path: Path) -> pa.Schema | None:

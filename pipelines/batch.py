@@ -20,6 +20,9 @@ from results.categories import CategoryRow
 from results.fetching import fetch, is_object
 from results.summary import Summary
 
+JSON_LINES = (".jsonl", ".jsonl.gz")
+UNKNOWN_TO_GIVEN = ("mean_logprob", "self_certainty", "recorded")
+"""Scorers that read what a candidate came with when it was drawn."""
 COLUMNS = {
     **{part: part for part in ("prompt", "response", "messages", "chosen", "rejected")},
     "candidates": "candidates",
@@ -56,6 +59,11 @@ def config_of(request: Request) -> RunConfig:
     """The run; an object of a store is fetched first. Raises ConfigError for what can't be made a
     run, ResultsError for what can't be fetched.
     """
+    if request.scorer in UNKNOWN_TO_GIVEN:
+        raise ConfigError(
+            f"{request.scorer}: replies of a data set come without what it reads; likelihood asks "
+            "a model how likely it finds them"
+        )
     stem = Path(request.data.rstrip("/")).name.partition(".")[0] or "data"
     columns = {COLUMNS[part]: name for part, name in request.columns.items()}
     source = str(fetch(request.data)) if is_object(request.data) else request.data
@@ -97,13 +105,19 @@ def sections(summary: Summary) -> list[str]:
 
 
 def check_names(job: Job) -> None:
-    """Refuse data that has a column of a name that will be added. Raises ConfigError."""
+    """Refuse data that has a column of a name that will be added, in any row. Raises
+    ConfigError.
+    """
     task: Any = job.task
-    there = set(next(task.source.rows()).fields)
-    for scorer in job.config.roles.scorers:
-        taken = sorted(name for name in there if name == scorer or name.startswith(f"{scorer}_"))
-        if taken:
-            raise ConfigError(
-                f"the data has a column {taken[0]!r}, and the scores would be written under that "
-                f"name; rename it in the data"
-            )
+    rows = task.source.rows()
+    first = next(rows)
+    # Only JSON Lines may have other columns in other rows.
+    there = set(first.fields).union(*(row.fields for row in rows if row.label.endswith(JSON_LINES)))
+    heads = tuple(f"{scorer}_" for scorer in job.config.roles.scorers)
+    added = {"outcome", "error", *job.config.roles.scorers}
+    taken = sorted(name for name in there if name in added or name.startswith(heads))
+    if taken:
+        raise ConfigError(
+            f"the data has a column {taken[0]!r}, and what is found would be written under that "
+            f"name; rename it in the data"
+        )

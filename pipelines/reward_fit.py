@@ -97,6 +97,11 @@ def fit(
     regression_JH, transform_JJ, alphas = _linear(features, request, groups_N, known)
     adjusted_NJ = last_NH @ regression_JH.T @ transform_JJ
     better, worse = pairs(groups_N, np.array(features.labels)[:, 0])
+    if not len(better):
+        raise ConfigError(
+            f"{request.data}: wanted replies to the same prompt with different labels, to train "
+            "the gate on; got none: rate several replies to each prompt"
+        )
     train = known[better]
     if not train.any() or train.all():
         raise ConfigError(

@@ -20,17 +20,21 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from actors.formats import schema
+from actors.formats import json_line, schema
 from pipelines.job import Job
 from pipelines.tasks.data import Data
-from pipelines.tasks.files import FileSource
+from pipelines.tasks.files import FileSource, FolderSource
 from results.directories import LocalDirectory, Where, open_directory
 from results.parts import read_records
 from results.schema import CandidateRecord, Record
 from results.store import read_manifest
 
+SILENT = "gave no score: a reply doesn't fit into the model's context, or no verdict could be read"
 BATCH = 1024
 """Rows that are joined and written at once."""
+
+OF_MODELS = ("reward", "states")
+"""Kinds of scorers whose parts are the model's."""
 
 Fields = dict[str, Any]
 Added = Mapping[str, pa.DataType]
@@ -52,7 +56,7 @@ def write_scored(job: Job, run_dir: Where) -> str:
         for scorer in job.config.roles.scorers
         for name, kind in _types(scorer, task.form(first), parts[scorer]).items()
     }
-    own = schema(task.source.path) if isinstance(task.source, FileSource) else None
+    own = _schema(task.source)
     rows = _joined(task, read_records(run_dir), parts)
     directory = open_directory(run_dir)
     folder = directory.path if isinstance(directory, LocalDirectory) else Path()
@@ -66,6 +70,17 @@ def write_scored(job: Job, run_dir: Where) -> str:
     return str(path)
 
 
+def _schema(source: Any) -> pa.Schema | None:
+    """The columns of the data, where its files say what they are."""
+    if isinstance(source, FileSource):
+        return schema(source.path)
+    if isinstance(source, FolderSource):
+        schemas = [schema(file.path) for file in source.files]
+        known = [one for one in schemas if one is not None]
+        return pa.unify_schemas(known, promote_options="permissive") if known else None
+    return None
+
+
 def _joined(
     task: Data, records: Iterator[Record], parts: Mapping[str, Sequence[str]]
 ) -> Iterator[Fields]:
@@ -77,6 +92,8 @@ def _joined(
         added: Fields = {"outcome": record.outcome, "error": error}
         for scorer, names in parts.items():
             added |= _values(scorer, task.form(row), names, record.candidates)
+            if error is None and any(_score(c, scorer)[0] is None for c in record.candidates):
+                added["error"] = f"{scorer} {SILENT}"
         yield {**row.fields, **added}
 
 
@@ -130,7 +147,10 @@ def _part_names(run_dir: Where) -> dict[str, Sequence[str]]:
     manifest = read_manifest(run_dir)
     models = {info["model"]: info.get("parts", ()) for info in manifest.about.get("replicas", [])}
     scorers = manifest.identity["roles"]["scorers"]
-    return {name: models.get(scorer["model"], ()) for name, scorer in scorers.items()}
+    return {
+        name: models.get(scorer["model"], ()) if scorer["kind"] in OF_MODELS else ()
+        for name, scorer in scorers.items()
+    }
 
 
 class Writer(Protocol):
@@ -146,7 +166,7 @@ class _JsonLines:
         self._file = path.open("w", encoding="utf-8")
 
     def write(self, rows: Sequence[Fields]) -> None:
-        self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._file.writelines(json_line(row) for row in rows)
 
     def close(self) -> None:
         self._file.close()

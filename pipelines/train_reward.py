@@ -14,11 +14,13 @@ Source: Wang et al. 2024 (arXiv 2406.12845), without the two known bugs of the r
 import json
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from actors.formats import json_line
 from actors.types import ConfigError
 from pipelines import batch
 from pipelines.execute import execute, run_directories
@@ -47,6 +49,7 @@ def train(request: Request, console: Console) -> list[Accuracy]:
         overrides=request.overrides,
     )
     job = prepare(batch.config_of(asked))
+    _check_labels(job, request)
     directory = _read_states(job, place / "states", console)
     features = _gather(job, directory, request)
     _write_held_out(job, request, place / "held_out.jsonl")
@@ -69,7 +72,7 @@ def _rows(request: Request, place: Path) -> str:
                 "candidates": [c.text for c in graded],
                 "correct": [float(bool(c.correct)) for c in graded],
             }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json_line(row))
     return str(path)
 
 
@@ -117,7 +120,10 @@ def _labels(job: Job, request: Request) -> Iterator[tuple[str, list[list[float]]
         elif form == "pair":
             yield task.row_name(row), [[1.0], [0.0]]
         elif form == "many" and isinstance(row.fields.get("correct"), list):
-            yield task.row_name(row), [[float(value)] for value in row.fields["correct"]]
+            labels, replies = row.fields["correct"], len(task.item(row).choices)
+            if len(labels) != replies:
+                raise row.error(f"{len(labels)} labels in field 'correct' of {replies} candidates")
+            yield task.row_name(row), [[_value(row, "correct", label)] for label in labels]
         else:
             raise row.error(
                 "no label; wanted chosen and rejected, candidates with a list `correct`, a run "
@@ -125,8 +131,31 @@ def _labels(job: Job, request: Request) -> Iterator[tuple[str, list[list[float]]
             )
 
 
+def _check_labels(job: Job, request: Request) -> None:
+    """Every label is read before a model is. Raises ConfigError for one that is none, and for an
+    objective that no row has.
+    """
+    names = list(request.objectives) or ["correct"]
+    known = [0] * len(names)
+    for _, labels in _labels(job, request):
+        for row in labels:
+            known = [n + (not isnan(label)) for n, label in zip(known, row, strict=True)]
+    task: Any = job.task
+    for name, num in zip(names, known, strict=True):
+        if not num:
+            first = next(task.source.rows())
+            raise ConfigError(
+                f"{request.data}: no row has a number in field {name!r}; the first has: "
+                f"{first.names}"
+            )
+
+
 def _number(row: Any, name: str) -> float:
-    value = row.fields.get(name)
+    return _value(row, name, row.fields.get(name))
+
+
+def _value(row: Any, name: str, value: Any) -> float:
+    """A label; NaN where it is missing."""
     if value is None or value == "":
         return float("nan")
     try:
@@ -141,7 +170,7 @@ def _write_held_out(job: Job, request: Request, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in task.source.rows():
             if held_out(_prompt(task.item(row).messages), request.seed):
-                file.write(json.dumps(dict(row.fields), ensure_ascii=False) + "\n")
+                file.write(json_line(row.fields))
 
 
 def _prompt(messages: Iterable[Any]) -> str:

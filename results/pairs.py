@@ -110,7 +110,10 @@ def read_pair(run_a: Where, run_b: Where) -> Pair:
         )
     pair = Pair(names=(str(run_a), str(run_b)), manifests=manifests, a=a, b=b)
     if a.item_ids and b.item_ids and not pair.keys():
-        raise ResultsError("wanted a method, metric and k that both runs have, got none")
+        raise ResultsError(
+            "wanted a method, metric and k that both runs have, got none but scores and lengths at "
+            "most: these are no credit, and two scorers' have no scale in common"
+        )
     return pair
 
 

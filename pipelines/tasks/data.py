@@ -90,7 +90,9 @@ class Data(RowTask[DataConfig]):
             turns = [Message(role="system", content=self.config.system), *turns]
         if not turns:
             raise row.error("a reply without a prompt")
-        category = row.fields.get(columns["subset"]) if "subset" in columns else None
+        if (subset := columns.get("subset")) is not None and subset not in row.fields:
+            raise row.error(f"no field {subset!r}; it has: {row.names}")
+        category = None if subset is None else row.fields[subset]
         return Item(
             id=self.row_name(row),
             task=self.name,
@@ -181,8 +183,10 @@ def _pair(
 
 def _texts(row: Row, column: str) -> list[str]:
     value = row.value(column)
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+    if not isinstance(value, Sequence) or isinstance(value, str):
         raise row.error(f"{type(value).__name__} in field {column!r}, where a list belongs")
+    if not value:
+        raise row.error(f"an empty list in field {column!r}")
     texts = [
         one.get("text", one.get("content")) if isinstance(one, Mapping) else one for one in value
     ]

@@ -95,7 +95,7 @@ def test_a_record_is_graded_again_without_a_judge(tmp_path: Path) -> None:
     one = job(tmp_path)
     record = graded(one, g=1.0, a=None, b=0.5)
     stripped = [replace(c, grade=(), outcome="error") for c in record.candidates]
-    again = regrade(one, replace(record, candidates=tuple(stripped), answers=()))
+    again = asyncio.run(regrade(one, replace(record, candidates=tuple(stripped), answers=())))
     assert answered(one, [again]) == [record]
 
 
