@@ -39,6 +39,9 @@ class Overlap:
         """Take in one record."""
         for picks in chosen(record).values():
             for first, second in combinations(picks, 2):
+                if first.answer is None and first.correct is None:
+                    # Of an open-ended reply nobody reads an answer.
+                    continue
                 stream = self._streams.setdefault((first.method, second.method), Stream())
                 stream.add(record, 1, first.answer == second.answer)
 

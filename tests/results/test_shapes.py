@@ -76,7 +76,13 @@ def test_the_share_of_a_length_has_an_interval_clustered_by_item(
 def test_methods_agree_where_they_answer_the_same(make_record: Callable[..., Record]) -> None:
     def chose(method: str, answer: str | None, candidate: int | None = 0) -> AnswerRecord:
         return AnswerRecord(
-            method=method, metric="accuracy", k=8, value=0.0, candidate=candidate, answer=answer
+            method=method,
+            metric="accuracy",
+            k=8,
+            value=0.0,
+            candidate=candidate,
+            answer=answer,
+            correct=False,
         )
 
     pairs = [("5", "5"), ("5", "7"), (None, None), ("5", None)] * 5
@@ -90,6 +96,15 @@ def test_methods_agree_where_they_answer_the_same(make_record: Callable[..., Rec
     alike = [replace(record, answers=(chose("a", "5"), chose("b", "5"))) for record in records]
     (same,) = summarize_answers(alike).overlaps
     assert (same.value, same.low) == (1.0, pytest.approx(clopper_pearson(20, 20).low))
+
+
+def test_open_ended_replies_have_no_answer_to_agree_on(make_record: Callable[..., Record]) -> None:
+    answers = [
+        AnswerRecord(method=method, metric="win", k=0, value=0.5, candidate=candidate)
+        for candidate, method in enumerate(("a alone", "b alone"))
+    ]
+    records = [replace(make_record(number), answers=tuple(answers)) for number in range(3)]
+    assert summarize_answers(records).overlaps == ()
 
 
 def test_methods_of_different_pools_are_not_paired(make_record: Callable[..., Record]) -> None:
