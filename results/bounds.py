@@ -23,6 +23,7 @@ from typing import Protocol
 from scipy.special import comb
 
 from results.columns import Key, scorer_of
+from results.figure import Figure
 from results.pools import PREFIX, Named, pool_of
 from results.schema import UNBOUNDED, AnswerRecord, CandidateRecord, Record
 
@@ -88,17 +89,8 @@ class Bounds:
         )
 
 
-class Bounded(Protocol):
+class Bounded(Figure, Protocol):
     """A row of the summary."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def k(self) -> int: ...
 
     @property
     def if_lowest(self) -> float | None: ...

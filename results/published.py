@@ -2,31 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
+from results.figure import Measured
 from results.judges import Judge
-
-
-class Measured(Protocol):
-    """A mean credit with its interval, as a row of the summary has it."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def k(self) -> int: ...
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

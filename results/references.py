@@ -7,31 +7,9 @@ The curves are known at the draw sizes of the run alone, and so is the answer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from results.figure import Measured
 from results.pools import Named
-
-
-class Point(Protocol):
-    """A point of a curve, as a row of the summary has it."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def k(self) -> int: ...
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +37,11 @@ class Crossing:
     """The largest draw size."""
 
 
-def crossings(rows: Sequence[Point], references: Mapping[str, float]) -> tuple[Crossing, ...]:
+def crossings(rows: Sequence[Measured], references: Mapping[str, float]) -> tuple[Crossing, ...]:
     """Of every curve under the first metric; references are shares. A method of a single draw size
     that is no curve (`first`) takes no part.
     """
-    curves: dict[str, list[Point]] = {}
+    curves: dict[str, list[Measured]] = {}
     for row in rows:
         if row.metric == rows[0].metric and row.k and Named.read(row.method).method != "first":
             curves.setdefault(row.method, []).append(row)
@@ -74,7 +52,7 @@ def crossings(rows: Sequence[Point], references: Mapping[str, float]) -> tuple[C
     )
 
 
-def _crossing(reference: str, level: float, curve: Sequence[Point]) -> Crossing:
+def _crossing(reference: str, level: float, curve: Sequence[Measured]) -> Crossing:
     def first(end: str) -> int | None:
         return next((point.k for point in curve if getattr(point, end) >= level), None)
 

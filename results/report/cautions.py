@@ -1,8 +1,9 @@
 """What a reader must know before any figure."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from results.figure import Figure
 from results.manifest import Manifest
 from results.pitfalls import MANY_TRUNCATED
 from results.report.text import PLAIN
@@ -57,20 +58,7 @@ def warnings(summary: Summary) -> list[str]:
     return found + _wide(headline(summary.rows))
 
 
-class Sized(Protocol):
-    """A figure of a method with k draws."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def k(self) -> int: ...
-
-
-S = TypeVar("S", bound=Sized)
+S = TypeVar("S", bound=Figure)
 
 
 def headline(rows: Sequence[S]) -> list[S]:
