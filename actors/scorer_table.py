@@ -33,6 +33,8 @@ class ScorerSpec:
     """How it is made where the model serves `pairs`."""
     is_relative: bool = False
     """Its scores depend on which candidates were compared."""
+    examined: bool = False
+    """Its model's labels are tried before the first score (`reward_models.trust_labels`)."""
 
 
 SCORERS: Mapping[str, ScorerSpec] = {
@@ -84,12 +86,14 @@ SCORERS: Mapping[str, ScorerSpec] = {
         asks=("text", "pairs"),
         of_pairs=Encoded,
         is_relative=True,
+        examined=True,
     ),
     "process": ScorerSpec(
         make=Stepwise,
         scale="probability",
         summary="a process reward model: one score for each step of the candidate",
         needs=("model",),
+        examined=True,
     ),
     "consensus": ScorerSpec(
         make=Consensus,
@@ -197,6 +201,26 @@ def check_serves(where: str, name: str, model: ModelConfig, *asks: Served) -> No
             f"{where}: wanted {wanted} (engine {' or '.join(able)}), and model {name!r} has "
             f"engine {model.engine!r}"
         )
+
+
+async def trusted(
+    where: str,
+    config: ScorerConfig,
+    models: Mapping[str, Model],
+    hosts: Mapping[str, ModelConfig],
+) -> None:
+    """Try the labels of a model that scores by them; an encoder of pairs was tried when it was
+    loaded, and what has no weights says nothing. Raises ConfigError at the first check that fails.
+    """
+    from actors.reward_models.trust import refuse
+    from actors.reward_models.trust_labels import examine
+
+    if not SCORERS[config.kind].examined or compares_pairs(config, hosts):
+        return
+    assert config.model is not None, "check_scorer lets none of these pass without a model"
+    if ENGINES[hosts[config.model].engine].weights:
+        checks = await examine(config, models[config.model], hosts[config.model])
+        refuse(checks, f"{where}: model {config.model!r}, asked as {config.kind!r},")
 
 
 def make_scorer(

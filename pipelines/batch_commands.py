@@ -134,10 +134,18 @@ def check_reward(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A directory or a hub id.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Of the model: dtype=bfloat16"),
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Of the model: dtype=bfloat16; with --by of the scorer: scorer.labels=[Yes,No]",
+        ),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="reward, or for PairRM pairrm, unless you say so.")
+        str | None,
+        typer.Option(help="reward, for PairRM pairrm, with --by hf, unless you say so."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="pairwise or process: check a language model that is asked for labels."),
     ] = None,
 ) -> None:
     """Check a reward model as every run does before its first score."""
@@ -145,8 +153,9 @@ def check_reward(
     from pipelines import tables
     from pipelines.reward_check import check_model
 
-    engine = engine or suited(model, "reward")
-    failed = tables.print_checks(tables.console(), check_model(model, engine, overrides or ()))
+    engine = engine or (suited(model, "reward") if by is None else "hf")
+    checks = check_model(model, engine, overrides or (), by=by)
+    failed = tables.print_checks(tables.console(), checks)
     raise typer.Exit(1 if failed else 0)
 
 

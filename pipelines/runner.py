@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from actors.scorer_table import trusted
 from actors.types import ItemError, LilliputError
 from cluster import Fleet
 from cluster.receipts import Receipt, collected
@@ -43,6 +44,7 @@ async def run(
     stays.
     """
     line = Line(job, store, fleet)
+    await line.trusted()
     try:
         async with asyncio.TaskGroup() as group:
             for shard in owed(job, store, progress):
@@ -107,6 +109,16 @@ class Line:
         self.graders = graders.bind(roles, fleet.models, seed=seed)
         pools = [fleet.pools[name] for name in job.config.roles.shares]
         self.window = Window(lambda: open_items(job, sum(pool.capacity for pool in pools)))
+
+    async def trusted(self) -> None:
+        """Raises ConfigError where a scorer's model fails its trust check: before the first item,
+        since its scores would be noise.
+        """
+        roles = self.job.config.roles
+        for role, scorers in (("scorers", roles.scorers), ("graders", roles.graders)):
+            for name, scorer in scorers.items():
+                where = f"roles.{role}.{name}"
+                await trusted(where, scorer, self.fleet.models, self.job.config.models)
 
     async def feed(self, shard: Shard, group: asyncio.TaskGroup, watcher: Watcher) -> None:
         """Hand out a shard's items as there is room, a task of the group for each; comes back when

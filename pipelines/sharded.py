@@ -101,6 +101,8 @@ class ShardRunner:
             launch(self._config.cluster, pools, counts=self._counts, share=share)
         )
         self._lines = {e.directory: Line(job, store, self._fleet) for e, job, store in work}
+        for line in self._lines.values():
+            await line.trusted()
         return HostInfo(
             pid=os.getpid(),
             node=platform.node(),

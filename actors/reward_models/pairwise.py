@@ -41,9 +41,9 @@ class Preferred(Contest[float | None]):
         assert model is not None, "check_scorer lets no pairwise pass without a model"
         super().__init__(config.tournament, alone=0.5, settle=mean_of_both)
         self._model = model
-        self._labels = config.labels or LABELS
+        self.labels = config.labels or LABELS
         template = config.prompt or PROMPT
-        for name, label in zip(("{label_a}", "{label_b}"), self._labels, strict=True):
+        for name, label in zip(("{label_a}", "{label_b}"), self.labels, strict=True):
             template = template.replace(name, label)
         self._template = template
 
@@ -51,16 +51,18 @@ class Preferred(Contest[float | None]):
         self, item: Item, texts: Sequence[str], pairs: Sequence[Pair]
     ) -> list[tuple[float | None, int]]:
         """P(A) where the first of each pair is A, and the tokens read for it."""
-        context = "\n".join(f"<turn> {m.role}\n{m.content}" for m in item.messages)
-        prompts = [
-            (Message(role="user", content=self._fill(context, texts[i], texts[j])),)
-            for i, j in pairs
-        ]
-        rows = await self._model.label_logprobs(prompts, self._labels)
+        prompts = [self._prompt(item.messages, texts[i], texts[j]) for i, j in pairs]
+        rows = await self._model.label_logprobs(prompts, self.labels)
         return [(None if row is None else share(*row), tokens) for row, tokens in rows]
 
-    def _fill(self, context: str, a: str, b: str) -> str:
-        return filled(self._template, context=context, a=a, b=b)
+    def asking(self, question: str, *texts: str) -> tuple[Message, ...]:
+        """What is asked of two replies to a question, in this order."""
+        return self._prompt((Message(role="user", content=question),), *texts)
+
+    def _prompt(self, messages: Sequence[Message], a: str, b: str) -> tuple[Message, ...]:
+        context = "\n".join(f"<turn> {m.role}\n{m.content}" for m in messages)
+        text = filled(self._template, context=context, a=a, b=b)
+        return (Message(role="user", content=text),)
 
     def _standing(self, i: int, num: int, found: Mapping[Pair, float | None], tokens: int) -> Score:
         first = [found[i, j] for j in range(num) if j != i]

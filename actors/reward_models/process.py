@@ -33,7 +33,7 @@ class Stepwise:
     def __init__(self, config: ScorerConfig, model: Model | None) -> None:
         assert model is not None, "check_scorer lets no process pass without a model"
         self._model = model
-        self._labels = config.labels or ("+", "-")
+        self.labels = config.labels or ("+", "-")
         self._prompts = config.process
 
     async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
@@ -44,8 +44,12 @@ class Stepwise:
         ]
         if not prompts:
             return [Score(value=None) for _ in candidates]
-        rows = iter(await self._model.label_logprobs(prompts, self._labels))
+        rows = iter(await self._model.label_logprobs(prompts, self.labels))
         return [self._joined([next(rows) for _ in texts]) for texts in steps]
+
+    def asking(self, question: str, *steps: str) -> tuple[Message, ...]:
+        """What is asked of the last of these steps."""
+        return prefixes(question, steps, self._prompts)[-1]
 
     def _joined(self, rows: Sequence[tuple[tuple[float, ...] | None, int]]) -> Score:
         # Steps share what comes before them: the last prompt holds all the others.

@@ -42,11 +42,16 @@ class Check:
 
 async def trusted(engine: RewardEngine | PairEngine, config: ModelConfig) -> None:
     """Raises ConfigError at the first check that fails."""
-    for check in await examine(engine, config):
+    refuse(await examine(engine, config), f"the reward model in {config.path}")
+
+
+def refuse(checks: Sequence[Check], what: str) -> None:
+    """Raises ConfigError at the first one that failed. what: whose checks they are."""
+    for check in checks:
         if not check.passed:
             raise ConfigError(
-                f"the reward model in {config.path} failed its trust check {check.name!r}: wanted "
-                f"{check.wanted}, got {check.got}; nothing was scored"
+                f"{what} failed its trust check {check.name!r}: wanted {check.wanted}, got "
+                f"{check.got}; nothing was scored"
             )
 
 

@@ -107,3 +107,16 @@ def test_what_cannot_be_scored_is_refused_before_anything_starts(
         ended = tools.called(tmp_path, *arguments)
         assert ended.returncode == 2, ended.stderr
         assert problem in ended.stderr
+
+
+def test_a_model_that_fails_its_trust_check_scores_nothing(tmp_path: Path, tools: Any) -> None:
+    (tmp_path / "steps.jsonl").write_text('{"prompt": "a", "candidates": ["b", "c"]}\n')
+    model = ("--model", "bundled:smollm2-135m-instruct", "cluster.cpus=1")
+    ended = tools.called(tmp_path, "rank", "steps.jsonl", "--by", "process", *model)
+    assert ended.returncode == 2, ended.stderr
+    assert "roles.scorers.process: model 'model', asked as 'process', failed" in ended.stderr
+    assert "nothing was scored" in ended.stderr
+    assert not list(tmp_path.rglob("part-*"))
+    checked = tools.called(tmp_path, "check-reward", model[1], "--by", "process")
+    assert checked.returncode == 1, checked.stderr
+    assert "FAIL  labels expected" in checked.stdout
