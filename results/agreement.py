@@ -127,7 +127,8 @@ def _kappa(verdicts_UJ: Floats) -> float:
 
 def _alpha(counts_UV: NDArray[np.int_], apart_VV: Floats) -> float:
     """From how often each unit was given each value, and how far values are apart. NaN where all
-    verdicts are the same. Our own, since the one kept library for it is under the GPL.
+    verdicts are the same. Our own: krippendorff is under the GPL, and nltk, which the tests compare
+    it with, is too slow to resample.
     """
     shares_UV = counts_UV / (counts_UV.sum(axis=1, keepdims=True) - 1.0)
     observed_VV = shares_UV.T @ counts_UV - np.diag(shares_UV.sum(axis=0))
