@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from actors.scorer_table import SCORERS
 from actors.types import ConfigError
 from pipelines.config import RunConfig, override
 from pipelines.job import Job
@@ -121,3 +122,17 @@ def check_names(job: Job) -> None:
             f"the data has a column {taken[0]!r}, and what is found would be written under that "
             f"name; rename it in the data"
         )
+
+
+def check_compared(job: Job) -> None:
+    """Refuse data of one reply a row for a scorer that compares the replies of a row: alone, each
+    would get the same score. Raises ConfigError.
+    """
+    task: Any = job.task
+    first = next(task.source.rows())
+    for name, scorer in job.config.roles.scorers.items():
+        if SCORERS[scorer.kind].is_relative and task.form(first) == "one":
+            raise ConfigError(
+                f"{name}: it compares a row's replies, and the data has one reply a row; wanted "
+                "chosen and rejected, or a list of candidates"
+            )

@@ -153,7 +153,7 @@ def check_reward(
     from pipelines import tables
     from pipelines.reward_check import check_model
 
-    engine = engine or (suited(model, "reward") if by is None else "hf")
+    engine = engine or suited(model, "reward" if by is None else "hf")
     checks = check_model(model, engine, overrides or (), by=by)
     failed = tables.print_checks(tables.console(), checks)
     raise typer.Exit(1 if failed else 0)
@@ -187,6 +187,7 @@ def _score(
 ) -> None:
     from pipelines.batch import (
         Request,
+        check_compared,
         check_names,
         config_of,
         guessed,
@@ -208,6 +209,7 @@ def _score(
     )
     job = prepare(config_of(request))
     check_names(job)
+    check_compared(job)
     typer.echo(f"columns: {guessed(job)}", err=as_json)
     options = Options(output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
     again = ["reward"] if scorer == "reward" else ["rank", "--by", scorer]

@@ -94,11 +94,13 @@ def test_what_cannot_be_scored_is_refused_before_anything_starts(
     tmp_path: Path, tools: Any
 ) -> None:
     (tmp_path / "taken.jsonl").write_text('{"prompt": "a", "response": "b", "reward": 1}\n')
+    (tmp_path / "one.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
     (tmp_path / "none.jsonl").write_text('{"text": "a"}\n')
     for arguments, problem in (
         (("reward", "taken.jsonl", *FAKE), "the data has a column 'reward'"),
         (("reward", "none.jsonl", *FAKE), "none of the columns chosen and rejected"),
         (("reward", "none.jsonl", *FAKE, "--column", "reply=text"), "with a part of prompt"),
+        (("rank", "one.jsonl", "--by", "pairwise", *FAKE), "the data has one reply a row"),
         (
             ("reward", "taken.jsonl", "--model", "bundled:smollm2-135m-instruct"),
             "models.model: ",
