@@ -17,6 +17,8 @@ from cluster.config import ClusterConfig
 
 GATES = "gates/"
 """In front of the names of gate policies among the YAML files."""
+PLACE = re.compile(r"(?P<list>task|pipeline)\.(?P<number>\d+)\.(?P<change>.+)", re.DOTALL)
+"""A change to one of several tasks or pipelines."""
 
 
 class Price(StrictConfig):
@@ -75,9 +77,9 @@ class RunConfig(StrictConfig):
 
 def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
     """The runs of a config whose `task` or `pipeline` is a list: one for each pair, named after
-    what differs. `task.limit=5` changes every one of them. Without lists, the one run. A task may
-    have a `pipeline` of its own, keys that take the place of the pipeline's: `{name: mmlu,
-    pipeline: {n: 32}}`.
+    what differs. `task.limit=5` changes every one of them, `task.1.limit=5` the second of a list.
+    Without lists, the one run. A task may have a `pipeline` of its own, keys that take the place of
+    the pipeline's: `{name: mmlu, pipeline: {n: 32}}`.
 
     Raises ConfigError as `load` does.
     """
@@ -88,6 +90,8 @@ def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
         value = merge({}, [change], name)[key] if key in ("task", "pipeline") else None
         if isinstance(value, list):
             data[key] = value  # A list takes the place of what the file says.
+        elif (named := PLACE.match(change)) and isinstance(data.get(named["list"]), list):
+            data[named["list"]] = _with(data[named["list"]], named, name)
         else:
             inner.append(change)
     tasks, pipelines = (_listed(data, key) for key in ("task", "pipeline"))
@@ -100,6 +104,18 @@ def load_all(config: str, overrides: Sequence[str] = ()) -> list[RunConfig]:
         run = override({**data, **_for_task(task, pipeline, name)}, inner, name)
         runs[unique] = run.model_copy(update={"name": f"{run.name}/{unique}"}) if unique else run
     return list(runs.values())
+
+
+def _with(parts: list[Any], named: re.Match[str], where: str) -> list[Any]:
+    """A list with a change to one of its parts. Raises ConfigError where there is no such part."""
+    number = int(named["number"])
+    if number >= len(parts):
+        raise ConfigError(
+            f"{named[0]}: {named['list']} has the places 0 to {len(parts) - 1}, got {number}"
+        )
+    change = merge({}, [named["change"]], where)
+    changed = overlaid(parts[number], change, f"{where}: {named['list']}.{number}")
+    return [*parts[:number], changed, *parts[number + 1 :]]
 
 
 def place(runs: Sequence[RunConfig], output: str | None) -> tuple[str, list[str]]:
@@ -118,7 +134,7 @@ def _for_task(task: Any, pipeline: Any, where: str) -> dict[str, Any]:
     if not isinstance(task, dict) or "pipeline" not in task:
         return {"task": task, "pipeline": pipeline}
     own = {key: value for key, value in task.items() if key != "pipeline"}
-    return {"task": own, "pipeline": overlaid(pipeline, task["pipeline"], where)}
+    return {"task": own, "pipeline": overlaid(pipeline, task["pipeline"], f"{where}: pipeline")}
 
 
 def _listed(data: Mapping[str, Any], key: str) -> list[Any]:
@@ -186,7 +202,7 @@ def overlaid(config: Any, changes: Any, where: str) -> Any:
 
     for part in (config, changes):
         if not isinstance(part, dict):
-            raise ConfigError(f"{where}: pipeline: wanted a mapping of keys, got {part!r}")
+            raise ConfigError(f"{where}: wanted a mapping of keys, got {part!r}")
     return OmegaConf.to_container(OmegaConf.merge(config, changes))
 
 

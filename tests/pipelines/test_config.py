@@ -64,6 +64,18 @@ def test_lists_of_tasks_and_pipelines_are_one_run_for_each_pair(file: Path) -> N
     assert one == load(str(file), ["seed=5"])
 
 
+def test_one_of_several_tasks_is_changed_by_its_place(file: Path) -> None:
+    tasks = "task=[{name: arithmetic, num_items: 4}, {name: custom, title: sums}]"
+    runs = load_all(str(file), [tasks, "task.limit=3", "task.1.source=rows.jsonl", "task.1.seed=7"])
+    assert [run.task.get("source") for run in runs] == [None, "rows.jsonl"]
+    assert [run.task.get("seed") for run in runs] == [None, 7]
+    assert {run.task["limit"] for run in runs} == {3}
+    with pytest.raises(ConfigError, match="task has the places 0 to 1, got 2"):
+        load_all(str(file), [tasks, "task.2.seed=7"])
+    with pytest.raises(ConfigError, match=r"task\.0: wanted a mapping of keys, got 'arithmetic'"):
+        load_all(str(file), ["task=[arithmetic, custom]", "task.0.seed=7"])
+
+
 def test_an_empty_list_of_tasks_is_refused(file: Path) -> None:
     with pytest.raises(ConfigError, match="task: wanted at least one, got an empty list"):
         load_all(str(file), ["task=[]"])
