@@ -112,8 +112,11 @@ def check_names(job: Job) -> None:
     task: Any = job.task
     rows = task.source.rows()
     first = next(rows)
-    # Only JSON Lines may have other columns in other rows.
-    there = set(first.fields).union(*(row.fields for row in rows if row.label.endswith(JSON_LINES)))
+    there = {*first.fields}
+    for row in rows:
+        # Only JSON Lines may have other columns in other rows.
+        if row.label.endswith(JSON_LINES):
+            there.update(row.fields)
     heads = tuple(f"{scorer}_" for scorer in job.config.roles.scorers)
     added = {"outcome", "error", *job.config.roles.scorers}
     taken = sorted(name for name in there if name in added or name.startswith(heads))

@@ -67,7 +67,7 @@ def options(
 def run(
     config: Config,
     overrides: Overrides = None,
-    output: Annotated[str | None, typer.Option(help="The run directory.")] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="The run directory.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; start nothing.")
     ] = False,
@@ -155,7 +155,9 @@ def length_control(run: Run) -> None:
 def score(
     run: Run,
     overrides: Overrides = None,
-    output: Annotated[str | None, typer.Option(help="The new run directory.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The new run directory.")
+    ] = None,
     allow_unsafe_code: Unsafe = False,
 ) -> None:
     """Grade and rank again from the records, with no model; the original stays as it is."""
@@ -227,7 +229,9 @@ def drill(
     kills: Annotated[int, typer.Option(help="How many.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Of what is killed, and when.")] = 0,
     nodes: Annotated[int, typer.Option(help="Start that many Ray nodes; kill some.", min=0)] = 0,
-    output: Annotated[str | None, typer.Option(help="A folder for both runs.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="A folder for both runs.")
+    ] = None,
 ) -> None:
     """Prove recovery: run twice, kill replicas and the driver in the second, compare."""
     from pipelines import tables
