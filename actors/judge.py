@@ -7,6 +7,8 @@ judge_pairwise  two at a time in both orders; a win only where both agree, other
 judge_versus    each candidate against the item's reference in both orders; likewise
 judge_kway      all at once under letters, one is chosen; `orders` shuffled orders are averaged
 
+With `judge: {constrained: true, weighted: true}` a verdict is the mean of all that could be given,
+by their probabilities, and two orders count by their mean instead of their agreement.
 A jury (`models`) gives the mean over those of its jurors that have a verdict. Candidates of the
 same text are judged once.
 Sources: Yuan et al. 2024 (arXiv 2401.10020), additive scale, averaged; Zheng et al. 2023
@@ -28,7 +30,7 @@ from actors.judge_prompts import Form, prompt_of, quoted
 from actors.juror import Hearing, Juror
 from actors.role_config import ScorerConfig
 from actors.roles import Model
-from actors.tournament import Pair, both_agree, both_orders, knockout, settled
+from actors.tournament import Pair, both_agree, both_orders, knockout, mean_of_both
 from actors.types import Candidate, ConfigError, Item, ItemError, Score
 
 MOST_SHOWN = len(ascii_uppercase)
@@ -47,6 +49,7 @@ class Judge(ABC):
         self.jurors = [Juror(model, prompt, config.judge, seed) for model in jurors]
         self.labels, self.worth = tuple(prompt.worth), tuple(prompt.worth.values())
         self.weight = tuple(prompt.weight.get(label, 1.0) for label in prompt.worth)
+        self.settle = mean_of_both if config.judge.weighted else both_agree
         self.config = config
         self.seed = seed
 
@@ -70,7 +73,13 @@ class Judge(ABC):
 
     def _worth(self, one: Hearing) -> float | None:
         """What a verdict on two says of the one shown first."""
-        return None if one.verdict is None else self.worth[int(one.verdict)]
+        return one.worth(self.worth)
+
+    def settled(self, first: float | None, second: float | None) -> float | None:
+        """What the verdicts in both orders say of the one shown first at first; None where either
+        can't be told.
+        """
+        return None if first is None or second is None else self.settle(first, second)
 
 
 class Pointwise(Judge):
@@ -127,12 +136,13 @@ class Pairwise(Judge):
 
         num = len(texts)
         if self.config.tournament == "knockout":
-            champion = await knockout(num, ask, both_agree)
+            champion = await knockout(num, ask, self.settle)
             return [None if champion is None else float(i == champion) for i in range(num)], heard
         pairs = both_orders(num)
         found = dict(zip(pairs, await ask(pairs), strict=True))
         outcomes = [
-            [settled(found[i, j], found[j, i]) for j in range(num) if j != i] for i in range(num)
+            [self.settled(found[i, j], found[j, i]) for j in range(num) if j != i]
+            for i in range(num)
         ]
         return [mean(row) for row in outcomes], heard
 
@@ -178,9 +188,9 @@ class Versus(Judge):
         asked = (juror.hear(item, q, options=self.labels) for juror in self.jurors for q in orders)
         heard = await gather(*asked)
         worth = [self._worth(one) for one in heard]
-        weight = [None if one.verdict is None else self.weight[int(one.verdict)] for one in heard]
+        weight = [one.worth(self.weight) for one in heard]
         return Score(
-            value=mean([settled(*both) for both in zip(worth[::2], worth[1::2], strict=True)]),
+            value=mean([self.settled(*both) for both in zip(worth[::2], worth[1::2], strict=True)]),
             parts=tuple(_number(n) for both in zip(worth, weight, strict=True) for n in both),
             prompt_tokens=sum(one.prompt_tokens for one in heard),
             tokens=sum(one.tokens for one in heard),
@@ -264,6 +274,8 @@ def check(config: ScorerConfig) -> None:
         )
     if config.judge.repeats > 1 and config.kind != "judge":
         raise ConfigError(f"judge.repeats: {config.kind!r} asks once in each order; take it out")
+    if config.judge.weighted and config.kind == "judge_kway":
+        raise ConfigError("judge.weighted: 'judge_kway' counts choices; take it out")
     if config.judge.repeats > 1 and config.judge.constrained:
         raise ConfigError("judge.repeats: a constrained verdict is always the same; take it out")
     prompt = prompt_of(config, JUDGES[config.kind].form)
@@ -282,6 +294,7 @@ def about(config: ScorerConfig) -> dict[str, Any]:
         "form": JUDGES[config.kind].layout or form,
         "jurors": list(config.asked),
         "repeats": config.judge.repeats,
+        "weighted": config.judge.weighted,
         "low": prompt.low,
         "high": prompt.high,
         "published": prompt.published and prompt.published.model_dump(),

@@ -1,10 +1,12 @@
 """One juror: a hosted model that is asked for verdicts.
 
 written      replies --actors.verdicts--> verdicts; drawn with a new seed where there was none
-constrained  the closed set --log P(verdict, in its form | prompt)--> the likeliest
+constrained  the closed set --log P(verdict, in its form | prompt)--> the likeliest, or all weighed
 """
 
 import hashlib
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +21,7 @@ from actors.verdicts import labels, scale
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing:
     """What one juror said to one prompt: `Hearing(verdicts=(4.0, None), prompt_tokens=640,
-    tokens=212)`.
+    tokens=212)`, or `Hearing(verdicts=(0.0,), weights=(0.9, 0.1), ...)`.
     """
 
     verdicts: tuple[float | None, ...]
@@ -27,12 +29,20 @@ class Hearing:
     prompt_tokens: int
     """Of all attempts, like `tokens`."""
     tokens: int
+    weights: tuple[float, ...] = ()
+    """Of a weighed verdict: the probability of each of the closed set, together 1."""
 
     @property
     def verdict(self) -> float | None:
         """The only one."""
         (verdict,) = self.verdicts
         return verdict
+
+    def worth(self, values: Sequence[float]) -> float | None:
+        """What the only verdict is worth, given what each of the closed set is."""
+        if self.weights:
+            return math.fsum(map(operator.mul, self.weights, values))
+        return None if self.verdict is None else values[int(self.verdict)]
 
 
 class Juror:
@@ -81,16 +91,26 @@ class Juror:
         )
 
     async def _likeliest(self, case: Item, allowed: Mapping[int, str]) -> Hearing:
-        """The verdict of which the model would most likely have written nothing but it."""
+        """The verdict of which the model would most likely have written nothing but it; of a scale
+        that is weighed, the mean.
+        """
         texts = [self._prompt.verdict.replace("{verdict}", label) for label in allowed.values()]
         rows = await self._model.continuation_logprobs([case.messages] * len(texts), texts)
         read = [row for row in rows if row is not None]
         # Too long with one of them is too long: the others have no better claim.
         is_whole = len(read) == len(allowed)
-        logprobs = [row.logprob for row in read]
-        likeliest = [*allowed][logprobs.index(max(logprobs))] if is_whole else None
+        verdict: float | None = None
+        weights: tuple[float, ...] = ()
+        if is_whole:
+            logprobs = [row.logprob for row in read]
+            verdict = float([*allowed][logprobs.index(max(logprobs))])
+            if self._settings.weighted:
+                weights = _shares(logprobs)
+                if self._prompt.form == "scale":
+                    verdict = math.fsum(map(operator.mul, weights, allowed))
         return Hearing(
-            verdicts=(None if likeliest is None else float(likeliest),),
+            verdicts=(verdict,),
+            weights=weights,
             # The prompt is read once for all of them.
             prompt_tokens=max((row.prompt_tokens for row in read), default=0)
             + sum(row.tokens for row in read),
@@ -119,3 +139,10 @@ class Juror:
             if error.kind != "too_long":
                 raise
             return []
+
+
+def _shares(logprobs: Sequence[float]) -> tuple[float, ...]:
+    """Of each, in the sum of their probabilities."""
+    top = max(logprobs)
+    found = [math.exp(logprob - top) for logprob in logprobs]
+    return tuple(each / math.fsum(found) for each in found)

@@ -62,6 +62,10 @@ class JudgeSettings(StrictConfig):
     constrained: bool = False
     """Constrained decoding: nothing but the verdict is written, the likeliest of the closed set; of
     a scale, of its whole numbers."""
+    weighted: bool = False
+    """Of a constrained verdict: the mean over the closed set, each weighed by how likely the model
+    is to write it, in place of the likeliest; of a comparison the mean of both orders, in place of
+    their agreement. As AlpacaEval 2 does (arXiv 2404.04475)."""
     retries: int = Field(2, ge=0)
     """How often a reply that holds no verdict is drawn again, from a new seed each time."""
     min_coverage: float = Field(0.9, ge=0.0, le=1.0)
@@ -80,6 +84,8 @@ class JudgeSettings(StrictConfig):
             raise ValueError(f"verdict: wanted text and then {{verdict}}, got {self.verdict!r}")
         if self.high <= self.low:
             raise ValueError(f"high: wanted more than low = {self.low:g}, got {self.high:g}")
+        if self.weighted and not self.constrained:
+            raise ValueError("weighted: a written verdict has no weight; wanted constrained: true")
         return self
 
 

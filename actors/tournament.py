@@ -54,11 +54,6 @@ def max_wins(logits: Mapping[Pair, float], i: int, num: int) -> tuple[float, flo
     return float(first), float(sum(logits[j, i] < 0.0 for j in others))
 
 
-def settled(first: float | None, second: float | None) -> float | None:
-    """Settles by agreement; None where either order can't be told."""
-    return None if first is None or second is None else both_agree(first, second)
-
-
 def both_orders(num: int) -> list[Pair]:
     """All pairs of `num` contestants, each in both orders."""
     return [(i, j) for i in range(num) for j in range(num) if i != j]

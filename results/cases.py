@@ -9,6 +9,8 @@
     choice  for each juror and order: juror, place at which the candidate was shown, and 1 if it was
             chosen, 0 if another
 
+Weighed verdicts on two are anything from 0 to 1, and both orders count by their mean; of verdicts
+that are names a win is one only where both orders agree, otherwise a tie.
 NaN stands for a verdict that wasn't given. Candidates of the same text were judged once.
 Axes: `J` juror, `N` candidate, `U` unit that every juror judges, `O` order.
 """
@@ -64,16 +66,21 @@ class _Texts:
     number: Sequence[int]
     """The text of each candidate."""
     num_jurors: int
+    weighted: bool
 
 
 def case(
-    candidates: Sequence[CandidateRecord], scorer: str, form: str, num_jurors: int
+    candidates: Sequence[CandidateRecord],
+    scorer: str,
+    form: str,
+    num_jurors: int,
+    weighted: bool = False,
 ) -> Case | None:
     """None: the judge was asked about none of the candidates."""
     judged = [(c, score) for c in candidates for score in c.scores if score.scorer == scorer]
     if not judged:
         return None
-    texts = _texts(judged, num_jurors)
+    texts = _texts(judged, num_jurors, weighted)
     said = READERS[form](texts)
     values_N = np.array([math.nan if s.value is None else s.value for _, s in judged])
     return Case(
@@ -113,7 +120,9 @@ def bouts(
     return tuple(candidate for candidate, _ in judged), wins_MM
 
 
-def _texts(judged: Sequence[tuple[CandidateRecord, ScoreRecord]], num_jurors: int) -> _Texts:
+def _texts(
+    judged: Sequence[tuple[CandidateRecord, ScoreRecord]], num_jurors: int, weighted: bool = False
+) -> _Texts:
     texts: dict[str, int] = {}
     parts = []
     for candidate, score in judged:
@@ -121,7 +130,7 @@ def _texts(judged: Sequence[tuple[CandidateRecord, ScoreRecord]], num_jurors: in
             texts[candidate.text] = len(texts)
             parts.append(np.array(score.parts, dtype=np.float64))
     number = [texts[candidate.text] for candidate, _ in judged]
-    return _Texts(parts=parts, number=number, num_jurors=num_jurors)
+    return _Texts(parts=parts, number=number, num_jurors=num_jurors, weighted=weighted)
 
 
 def _scale(texts: _Texts) -> Said:
@@ -139,13 +148,10 @@ def _pair(texts: _Texts) -> Said:
     num = len(texts.parts)
     said_JNN = _threes(texts)
     mirrored_JNN = said_JNN.transpose(0, 2, 1)
-    both_JNN = np.isfinite(said_JNN) & np.isfinite(mirrored_JNN)
-    agree_JNN = np.equal(said_JNN, 1.0 - mirrored_JNN)
-    outcome_JNN = np.where(both_JNN, np.where(agree_JNN, said_JNN, 0.5), math.nan)
+    outcome_JNN = _settled(said_JNN, mirrored_JNN, texts.weighted)
     i_U, j_U = np.triu_indices(num, 1)
     either_U = ~np.eye(num, dtype=np.bool_)
-    decided_JNN = np.isfinite(said_JNN) & np.not_equal(said_JNN, 0.5)
-    follows_JNN = np.where(both_JNN, decided_JNN & (said_JNN == mirrored_JNN), math.nan)
+    follows_JNN = _follows(said_JNN, mirrored_JNN)
     return Said(
         verdicts_JN=_mean(outcome_JNN),
         # Seen from either side, so that agreement doesn't depend on the candidates' order.
@@ -153,9 +159,29 @@ def _pair(texts: _Texts) -> Said:
         asked=sum(len(parts) for parts in texts.parts) // 3,
         given=_count(said_JNN),
         position=_overall(follows_JNN[:, i_U, j_U]),
-        first_place=_overall(said_JNN[decided_JNN]),
+        first_place=_first(said_JNN),
         chance=0.5,
     )
+
+
+def _settled(first: Floats, second: Floats, weighted: bool) -> Floats:
+    """What both orders say of the one that was shown first at first; NaN where either is none."""
+    if weighted:
+        return (first + 1.0 - second) / 2.0
+    both = np.isfinite(first) & np.isfinite(second)
+    return np.where(both, np.where(np.equal(first, 1.0 - second), first, 0.5), math.nan)
+
+
+def _follows(first: Floats, second: Floats) -> Floats:
+    """Whether both orders prefer the same place; NaN where either is no verdict."""
+    leans = np.sign(first - 0.5) * np.sign(second - 0.5)
+    return np.where(np.isfinite(leans), leans > 0, math.nan)
+
+
+def _first(said: Floats) -> float:
+    """Share of the verdicts, ties aside, that prefer the first place."""
+    decided = said[np.isfinite(said) & np.not_equal(said, 0.5)]
+    return _overall((decided > 0.5).astype(np.float64))
 
 
 def _threes(texts: _Texts) -> Floats:
@@ -170,19 +196,15 @@ def _threes(texts: _Texts) -> Floats:
 
 def _versus(texts: _Texts) -> Said:
     first_NJ, _, second_NJ, _ = _fours(texts)
-    both_NJ = np.isfinite(first_NJ) & np.isfinite(second_NJ)
-    outcome_NJ = np.where(np.equal(first_NJ, 1.0 - second_NJ), first_NJ, 0.5)
-    outcome_NJ = np.where(both_NJ, outcome_NJ, math.nan)
+    outcome_NJ = _settled(first_NJ, second_NJ, texts.weighted)
     said_NJ2 = np.stack([first_NJ, second_NJ], axis=-1)
-    decided_NJ2 = np.isfinite(said_NJ2) & np.not_equal(said_NJ2, 0.5)
-    follows_NJ = decided_NJ2[..., 0] & np.equal(first_NJ, second_NJ)
     return Said(
         verdicts_JN=outcome_NJ.T,
         units_UJ=outcome_NJ,
         asked=said_NJ2.size,
         given=_count(said_NJ2),
-        position=_overall(np.where(both_NJ, follows_NJ, math.nan)),
-        first_place=_overall(said_NJ2[decided_NJ2]),
+        position=_overall(_follows(first_NJ, second_NJ)),
+        first_place=_first(said_NJ2),
         chance=0.5,
     )
 

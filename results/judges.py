@@ -61,6 +61,8 @@ class Judge:
     """The least score."""
     high: float
     min_coverage: float
+    weighted: bool = False
+    """Verdicts are means over all that could be given; see `actors.judge`."""
     published: Published | None = None
     """What the marks are in published figures."""
 
@@ -95,6 +97,7 @@ def judges_of(identity: Mapping[str, Any]) -> dict[str, Judge]:
             low=about["low"],
             high=about["high"],
             min_coverage=about["min_coverage"],
+            weighted=about.get("weighted", False),
             published=Published(**scale) if (scale := about.get("published")) else None,
         )
         for name, about in identity.get("judges", {}).items()
@@ -142,7 +145,8 @@ class Judged:
             self._add(candidates, record.group)
 
     def _add(self, candidates: Sequence[CandidateRecord], group: str) -> None:
-        found = case(candidates, self._name, self._judge.form, len(self._judge.jurors))
+        judge = self._judge
+        found = case(candidates, self._name, judge.form, len(judge.jurors), judge.weighted)
         if found is None:
             return
         row = len(self._groups)
@@ -228,7 +232,8 @@ class Judged:
     def _agreement(self) -> list[JudgeRow]:
         if not any(len(units) for units in self._units):
             return []
-        level: Level = "interval" if self._judge.form == "scale" else "nominal"
+        has_names = self._judge.form != "scale" and not self._judge.weighted
+        level: Level = "nominal" if has_names else "interval"
         codes = np.unique(self._groups, return_inverse=True)[1]
         units_UJ, rows_U = np.concatenate(self._units), np.asarray(self._unit_rows)
         groups = codes[rows_U].tolist()

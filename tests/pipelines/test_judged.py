@@ -15,7 +15,7 @@ import scipy.stats
 from actors.judge import about
 from actors.role_config import JudgeSettings, ScorerConfig
 from actors.scorer_table import make_scorer
-from actors.types import Candidate, Completion, Item, Message
+from actors.types import Candidate, Completion, Continuation, Item, Message
 from results.judges import JudgeRow, judges_of, somers_d
 from results.schema import CandidateRecord, Record, ScoreRecord
 from results.summarize import summarize_answers
@@ -24,6 +24,24 @@ from results.summary import Summary
 Reply = Callable[[list[str]], str]
 """Of the texts that a prompt shows, in order."""
 LETTERS = "ABCDEFG"
+
+
+class Weigher:
+    """Writes nothing, and finds the first reply better with the probability that it is told."""
+
+    def __init__(self, first: Callable[[list[str]], float], name: str = "j") -> None:
+        self.first = first
+        self.name = name
+
+    async def continuation_logprobs(
+        self, prompts: Sequence[tuple[Message, ...]], continuations: Sequence[str]
+    ) -> list[Continuation]:
+        p = self.first(re.findall(r"^Reply \w:\n> (.*)$", prompts[0][0].content, re.MULTILINE))
+        likely = {"[[A]]": p, "[[B]]": 1.0 - p}
+        return [
+            Continuation(logprob=math.log(likely[text]), tokens=1, prompt_tokens=1, is_joined=False)
+            for text in continuations
+        ]
 
 
 class Writer:
@@ -63,14 +81,14 @@ def kept(drawn: Candidate, score: ScoreRecord, *, graded: bool) -> CandidateReco
 
 def summary(
     kind: str,
-    models: Writer | Sequence[Writer],
+    models: Writer | Weigher | Sequence[Writer | Weigher],
     pools: Sequence[Sequence[tuple[str, str]]],
     *,
     graded: bool = True,
     **more: Any,
 ) -> Summary:
     """Of a run whose items have these pools of (text, member)."""
-    jury = [models] if isinstance(models, Writer) else list(models)
+    jury = [models] if isinstance(models, Writer | Weigher) else list(models)
     judge = JudgeSettings(**more.pop("judge", {}))
     config = ScorerConfig(kind=kind, models=tuple(m.name for m in jury), judge=judge, **more)
     scorer = make_scorer("s", config, {model.name: model for model in jury})
@@ -147,6 +165,40 @@ def test_ties_follow_no_place() -> None:
     rows = figures("judge_pairwise", Writer(lambda texts: "[[C]]"), pools())
     assert rows["position"].value == 0.0
     assert "first_place" not in rows
+
+
+WEIGHED: dict[str, Any] = {
+    "prompt": "alpaca_eval",
+    "judge": {"constrained": True, "weighted": True},
+}
+
+
+def test_weighed_verdicts_see_through_a_liking_for_a_place() -> None:
+    def lean(texts: list[str]) -> float:
+        return 1 / (1 + math.exp(-(0.1 * (worth(texts[0]) - worth(texts[1])) + 2)))
+
+    duels = [[("1 x", "weak"), ("9 y", "strong")]] * 8
+    found = summary("judge_pairwise", Weigher(lean), duels, **WEIGHED)
+    rows = {row.figure: row.value for row in found.judges}
+    assert (rows["first_place"], rows["position"]) == (1.0, 1.0)
+    rates = {row.player: row.win_rate for row in found.rankings}
+    first, second = (1 / (1 + math.exp(-lead)) for lead in (2.8, 1.2))
+    assert rates["strong"] == pytest.approx((first + 1 - second) / 2)
+    plain = {**WEIGHED, "judge": {"constrained": True}}
+    blind = summary("judge_pairwise", Weigher(lean), duels, **plain)
+    assert [row.win_rate for row in blind.rankings] == pytest.approx([0.5, 0.5])
+
+
+def test_what_weighed_jurors_agree_on_is_how_much() -> None:
+    def lean(by: float) -> Callable[[list[str]], float]:
+        return lambda texts: 0.5 + by * (worth(texts[0]) - worth(texts[1])) / 40
+
+    jury = [Weigher(lean(1.0), "a"), Weigher(lean(0.9), "b")]
+    rows = figures("judge_pairwise", jury, pools(), **WEIGHED)
+    assert rows["agreement"].value == pytest.approx(0.99, abs=0.01)
+    assert "kappa" not in rows
+    against = [Weigher(lean(1.0), "a"), Weigher(lean(-1.0), "b")]
+    assert figures("judge_pairwise", against, pools(), **WEIGHED)["agreement"].value < -0.9
 
 
 def test_a_knockout_counts_its_own_bouts() -> None:
