@@ -21,6 +21,7 @@ from tests.bench import (
     overhead,
     pikl,
     recovery,
+    replay_sizes,
     reward_speed,
     sandbox_speed,
     simulate,
@@ -41,6 +42,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Result]]] = {
     "choice_speed": choice_speed.measure,
     "reward_speed": reward_speed.measure,
     "sandbox_speed": sandbox_speed.measure,
+    "replay_sizes": replay_sizes.measure,
 }
 """The quick ones first."""
 
