@@ -3,14 +3,14 @@
 Each is a function of the summary alone, and None where there is nothing to draw.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 
 from results.lengths import LengthRow
-from results.pools import LENGTHS, Named
+from results.pools import LENGTHS, OF, PREFIX, Decoding, Named
 from results.report.svg import Point, Series, at_axis, line_chart, log_axis, share_axis
-from results.report.sweeps import pool_rows, sweeps
+from results.report.sweeps import Pool, pool_rows, sweeps
 from results.report.text import percent
 from results.report.types import Chart
 from results.schema import UNBOUNDED
@@ -38,13 +38,43 @@ def charts(summary: Summary, beside: Sequence[Row] = ()) -> list[Chart]:
     for (member, decoding), own in studied.items():
         rows = [replace(row, method=Named.read(row.method).method) for row in own]
         found.append(by_draws(rows, own, f" of {member} {decoding}"))
-    rows = [row for own in studied.values() for row in own if row.k < 2]
+    rows = compared(studied)
     if not studied:
         rows = headline_metric(summary.rows)
         found.append(by_draws(rows, beside))
     found += [by_cost(rows, beside, name) for name in COSTS]
     found.append(by_length(summary))
     return [chart for chart in found if chart is not None]
+
+
+def compared(studied: Mapping[Pool, Sequence[Row]]) -> list[Row]:
+    """Of a study what is to be had for its cost, named by what differs: greedy replies, and what
+    each ranker chooses from any k draws. One draw alone is where those begin, an oracle is not to
+    be had, and of the first k draws there are the other charts.
+    """
+    decodings = [decoding for _, decoding in studied]
+    rows = []
+    for (member, decoding), own in studied.items():
+        methods = [Named.read(row.method).method for row in own]
+        chosen = [name for name in methods if not name.startswith((PREFIX, "first", "oracle"))]
+        pool = f"{OF}{member}{_short(decoding, decodings)}"
+        rows += [
+            replace(row, method=f"{method}{pool}")
+            for method, row in zip(methods, own, strict=True)
+            if method in (chosen or ["first"])
+        ]
+    return rows
+
+
+def _short(decoding: Decoding, among: Sequence[Decoding]) -> str:
+    """What tells a decoding from the others, greedy ones from each other."""
+    alike = [other for other in among if bool(other.temperature) == bool(decoding.temperature)]
+    settings = [
+        f"{letter}={value:.15g}"
+        for place, (letter, value) in enumerate(zip("tpr", decoding, strict=True))
+        if len({other[place] for other in alike}) > 1
+    ]
+    return f" {','.join(settings)}" if settings else ""
 
 
 def headline_metric(rows: Sequence[Row]) -> list[Row]:

@@ -8,15 +8,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from results.report.figures import charts
+from results.report.figures import charts, compared
 from results.report.svg import Axis, Point, Series, at_axis, line_chart, log_axis, share_axis
-from results.report.sweeps import greedy_and_draws, sweeps
+from results.report.sweeps import greedy_and_draws, pool_rows, sweeps
 from results.schema import AnswerRecord, Record
 from results.summarize import summarize_answers
 from results.summary import Row, Summary
 
 X = Axis("draws", 1, 4, [(1, "1"), (4, "4")], log=True)
-GREEDY, DRAWN = [("greedy", 0)], [("first", 1), ("oracle", 1), ("oracle", 8)]
+GREEDY = [("greedy", 0)]
+DRAWN = [("first", 1), ("majority", 1), ("majority", 8), ("oracle", 1), ("oracle", 8)]
 NAME = "<b>&\u2028 best"
 
 
@@ -119,6 +120,23 @@ def test_each_swept_setting_has_a_chart_with_a_line_for_each_member(study: Summa
         "big, greedy": [1.0, 1.2],
         "small, greedy": [1.0, 1.2],
     }
+
+
+def test_what_a_study_has_for_its_cost_is_greedy_and_curves_of_rankers(study: Summary) -> None:
+    rows = compared(pool_rows(study.rows))
+    names = list(dict.fromkeys(row.method for row in rows))
+    assert names[:2] == ["greedy of big r=1", "greedy of big r=1.2"]
+    assert not [name for name in names if name.startswith(("oracle", "prefix"))]
+    assert {"t=1,p=1", "t=0.5,p=1", "t=1,p=0.9"} == {
+        name.rpartition(" ")[2] for name in names if not name.startswith("greedy")
+    }
+    known = summary_of(
+        [replace(row, cpu_seconds=(row.k or 1) * row.items * 1.0) for row in study.rows]
+    )
+    (chart,) = [c for c in charts(known) if c.title == "accuracy against CPU-seconds per item"]
+    for one in chart.series:
+        drawn = sorted({row.k for row in rows if row.method == one.name})
+        assert [point.x for point in one.points] == [k or 1 for k in drawn]
 
 
 def test_draws_stand_beside_the_greedy_decoding_of_their_member(study: Summary) -> None:
