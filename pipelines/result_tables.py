@@ -32,8 +32,8 @@ def print_comparison(out: Console, comparison: Comparison) -> None:
             str(row.k or "-"),
             f"{row.a:.1%}",
             f"{row.b:.1%}",
-            f"{100 * row.difference:+.1f}",
-            f"{100 * row.low:+.1f} to {100 * row.high:+.1f}",
+            f"{100 * row.difference:+z.1f}",
+            f"{100 * row.low:+z.1f} to {100 * row.high:+z.1f}",
             f"{row.p:.3f}",
             f"{row.p_holm:.3f}",
             *([f"{row.gains}/{row.losses}"] if comparison.paired else []),
@@ -65,8 +65,8 @@ def print_gate(out: Console, gate: Gate) -> None:
         found = check.ruling.difference
         points, interval = "", ""
         if found is not None:
-            points = f"{100 * found.value:+.1f}"
-            interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+            points = f"{100 * found.value:+z.1f}"
+            interval = f"{100 * found.low:+z.1f} to {100 * found.high:+z.1f}"
         table.add_row(
             *(check.task, check.method, check.metric, str(check.k or "-"), check.demand),
             *(points, interval, check.ruling.verdict),

@@ -12,6 +12,9 @@ from results.pools import ABOUT_TEXTS, PREFIX, Named
 from results.references import Crossing
 from results.summary import Row, Summary
 
+MOST_SHOWN = 12
+"""Categories that a terminal has a table of."""
+
 
 def study(summary: Summary) -> Iterator[RenderableType]:
     """Of all items greedy against draws, the texts, categories, best-of-N, reference lines, costs;
@@ -24,8 +27,11 @@ def study(summary: Summary) -> Iterator[RenderableType]:
     yield _decodings([row for row in whole if row.metric == headline], headline)
     yield _texts([row for row in whole if row.figure in ABOUT_TEXTS])
     parts = [row for row in summary.decodings if row.category and row.metric == headline]
-    if parts:
+    categories = len({row.category for row in parts})
+    if 0 < categories <= MOST_SHOWN:
         yield _by_category(parts, headline)
+    elif categories:
+        yield f"by category: {categories} categories, in report.html and summary.json"
     rows = [row for row in summary.rows if row.metric == headline]
     yield _curves([row for row in rows if row.k], headline)
     if summary.crossings:
@@ -104,7 +110,7 @@ def _decoding(found: Mapping[str, DecodingRow]) -> list[str]:
         _point(found, "bound"),
         _point(found, "independent_std"),
         *(_points(found[name].value) if name in found else "" for name in names),
-        "" if versus is None else f"{100 * versus.value:+.1f} ({_ends(versus, sign='+')})",
+        "" if versus is None else f"{100 * versus.value:+z.1f} ({_ends(versus, sign='+')})",
         "" if versus is None else f"{versus.p:.3f}",
         str(first.runs),
         f"{first.items:,}",
@@ -150,7 +156,7 @@ def _by_category(rows: Sequence[DecodingRow], metric: str) -> Table:
                 _ends(first),
                 _point(found, "std"),
                 _points(found["delta"].value) if "delta" in found else "",
-                "" if versus is None else f"{100 * versus.value:+.1f} ({_ends(versus, sign='+')})",
+                "" if versus is None else f"{100 * versus.value:+z.1f} ({_ends(versus, sign='+')})",
                 f"{first.items:,}",
             )
     return table
@@ -217,7 +223,7 @@ def _point(found: Mapping[str, DecodingRow], figure: str) -> str:
 def _ends(row: Any, digits: int = 1, sign: str = "") -> str:
     if row.low is None or row.high is None:
         return "unknown"
-    return f"{100 * row.low:{sign}.{digits}f} to {100 * row.high:{sign}.{digits}f}"
+    return f"{100 * row.low:{sign}z.{digits}f} to {100 * row.high:{sign}z.{digits}f}"
 
 
 def _each(total: float | None, items: float, form: str) -> str:

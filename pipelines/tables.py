@@ -152,7 +152,7 @@ def _marginals(rows: Sequence[MarginalRow]) -> Table:
         table.add_row(
             *(row.member, row.method, row.metric, str(row.k)),
             *(f"{row.value:.1%}", f"{row.without:.1%}"),
-            f"{100 * row.difference:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f})",
+            f"{100 * row.difference:+z.1f} ({100 * row.low:+z.1f} to {100 * row.high:+z.1f})",
             *(f"{row.p:.3f}", f"{row.items:,}"),
         )
     return table
@@ -276,4 +276,4 @@ def _figure(value: float, metric: str) -> str:
 
 def _versus(row: Row, name: str) -> str:
     value, low, high = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
-    return "" if value is None else f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return "" if value is None else f"{100 * value:+z.1f} ({100 * low:+z.1f} to {100 * high:+z.1f})"

@@ -23,7 +23,7 @@ COSTS = {
     ),
     "cpu_seconds": ("CPU-seconds per item", "Of all roles. Bars: 95 % intervals."),
     "gpu_seconds": ("GPU-seconds per item", "Of all roles. Bars: 95 % intervals."),
-    "money": ("price per item", "Of all roles, in the currency of the prices."),
+    "money": ("price per 1,000 items", "Of all roles, in the currency of the prices."),
 }
 """Costs of a row: how the axis is called, and what counts."""
 
@@ -102,7 +102,7 @@ def by_cost(rows: Sequence[Row], beside: Sequence[Row], name: str) -> Chart | No
     """Each method against what it cost per item, where that is known and differs."""
 
     def cost(row: Row) -> float:
-        return (getattr(row, name) or 0.0) / row.items
+        return (getattr(row, name) or 0.0) / row.items * (1000 if name == "money" else 1)
 
     if len({cost(row) for row in rows if cost(row)}) < 2:
         return None

@@ -23,7 +23,7 @@ from results.report.browser import Packed, pack
 from results.report.cautions import cautions, headline
 from results.report.figures import charts, headline_metric, numbers
 from results.report.svg import NUM_COLORS, share_axis, value_axis
-from results.report.sweeps import by_pool, greedy_and_draws
+from results.report.sweeps import by_category, by_pool, greedy_and_draws
 from results.report.types import Chart, Dots, Track
 from results.schema import OUTCOMES
 from results.summarize import summarize_run
@@ -269,6 +269,7 @@ def _environment() -> Environment:
     environment.filters["manifest"] = lambda manifest: json.dumps(asdict(manifest), indent=2)
     environment.globals.update(
         by_pool=by_pool,
+        by_category=by_category,
         cautions=cautions,
         tables=tables,
         track=track,

@@ -75,12 +75,23 @@ def greedy_and_draws(summary: Summary) -> list[Dots]:
 
 def by_pool(summary: Summary) -> tuple[list[tuple[str, str]], dict[str, dict[Any, Any]]]:
     """Figures of each pool: the columns (metric and figure), and by pool what is in them."""
+    return _cells((f"{row.member} {row.decoding}", row) for row in studied(summary))
+
+
+def by_category(summary: Summary) -> tuple[list[tuple[str, str]], dict[Any, dict[Any, Any]]]:
+    """The same of the first metric for each category and pool."""
+    metric = next((row.metric for row in summary.rows), "")
+    rows = [row for row in summary.decodings if row.category and row.metric == metric]
+    return _cells(((row.category, f"{row.member} {row.decoding}"), row) for row in rows)
+
+
+def _cells(rows: Iterable[tuple[Any, Any]]) -> tuple[list[tuple[str, str]], dict[Any, Any]]:
     columns: list[tuple[str, str]] = []
-    found: dict[str, dict[Any, Any]] = {}
-    for row in studied(summary):
+    found: dict[Any, dict[Any, Any]] = {}
+    for name, row in rows:
         column = (row.metric, row.figure)
         columns += [column] * (column not in columns)
-        found.setdefault(f"{row.member} {row.decoding}", {})[column] = row
+        found.setdefault(name, {})[column] = row
     return columns, found
 
 

@@ -19,7 +19,7 @@ def figure(value: float, metric: str) -> str:
 
 def signed(value: float, metric: str = "") -> str:
     """A difference: of shares in percentage points."""
-    text = f"{value:+.4g}" if metric in PLAIN else f"{100 * value:+.1f}"
+    text = f"{value:+z.4g}" if metric in PLAIN else f"{100 * value:+z.1f}"
     return text.replace("-", "−")
 
 
