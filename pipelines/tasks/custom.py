@@ -9,19 +9,25 @@
       extract: number
       compare: number
 
-Metric   accuracy.
+    checks: [{kind: words, at_most: 50}, {kind: contains, text: "{city}"}]    # no reference
+
+Metric   accuracy; with `checks` also that, the share of its checks that a reply meets, and accuracy
+         is of replies that meet all of theirs.
 Answer   what `extract` finds in the final part of the reply (replies.py), compared by `compare`.
+         With `checks` (checks.py) the whole reply; one that was cut meets none for certain.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from actors.config import StrictConfig
-from actors.types import FinishReason, Item
+from actors.config import StrictConfig, parse
+from actors.types import ConfigError, FinishReason, Item
 from pipelines.tasks.answers import canonical_number, find_number, read_number
 from pipelines.tasks.base import Grade, TaskConfig
+from pipelines.tasks.checks import Check, plain, read
 from pipelines.tasks.files import Row
 from pipelines.tasks.multiple_choice import INSTRUCTION, find_letter, shuffled
 from pipelines.tasks.replies import final_part, last_boxed
@@ -33,6 +39,9 @@ from pipelines.tasks.symbolic import (
     grade_symbolic,
 )
 from pipelines.tasks.templates import Template
+
+WHOLE = (None, "whole", "exact")
+"""Choices, `extract` and `compare` of a task that reads whole replies."""
 
 
 class Example(StrictConfig):
@@ -49,8 +58,12 @@ class CustomConfig(TaskConfig):
     """What results call the task."""
     prompt: str
     """Template of the question: `{question}`."""
-    reference: str
+    reference: str | None = None
     """A field's name or a template: the gold answer, or the gold choice's index, letter or text."""
+    checks: list[Check] = Field(default_factory=list)
+    """What every reply must meet, in place of a reference; texts are templates."""
+    checks_field: str | None = None
+    """A field with a list of such checks, of that row alone; its texts are taken as they are."""
     choices: str | list[str] | None = None
     """A field that holds the list of choices, or the fields that hold one each."""
     id_field: str | None = None
@@ -69,6 +82,10 @@ class CustomConfig(TaskConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if (self.reference is None) != bool(self.checks or self.checks_field):
+            raise ValueError("wanted a reference, or checks or checks_field in its place")
+        if self.has_checks and (self.choices, self.extract, self.compare) != WHOLE:
+            raise ValueError("checks are of whole replies: take choices, extract and compare out")
         wants_choice = {self.extract == "choice", self.compare == "choice", bool(self.choices)}
         if len(wants_choice) > 1:
             raise ValueError("choices, 'extract: choice' and 'compare: choice' go together")
@@ -83,6 +100,10 @@ class CustomConfig(TaskConfig):
                 raise ValueError(f"pattern must have one group, this one has {groups}")
         return self
 
+    @property
+    def has_checks(self) -> bool:
+        return self.reference is None
+
 
 class Custom(RowTask[CustomConfig]):
     """What CustomConfig says."""
@@ -92,12 +113,16 @@ class Custom(RowTask[CustomConfig]):
 
     def __init__(self, config: CustomConfig, *, grading_only: bool = False) -> None:
         self._prompt = Template("prompt", config.prompt)
-        braces = config.reference if "{" in config.reference else f"{{{config.reference}}}"
+        reference = config.reference or ""
+        braces = reference if "{" in reference else f"{{{reference}}}" * bool(reference)
         self._reference = Template("reference", braces)
+        self._texts = [Template("checks", check.text or "") for check in config.checks]
         self._pattern = re.compile(config.pattern or "")
         self._checker = SymbolicChecker(config.timeout)
         super().__init__(config, grading_only=grading_only)
         self.name = config.title
+        if config.has_checks:
+            self.metrics = ("accuracy", "checks")
 
     @property
     def shots(self) -> tuple[Shot, ...]:
@@ -132,6 +157,8 @@ class Custom(RowTask[CustomConfig]):
 
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
         cut = finish_reason == "length"
+        if self.config.has_checks:
+            return self._checked(read(item.reference), final_part(text), cut=cut)
         answer = self._extract(final_part(text), item.choices, cut=cut)
         if self.config.compare == "symbolic":
             return grade_symbolic(self._checker, item.reference, answer, finish_reason)
@@ -143,7 +170,17 @@ class Custom(RowTask[CustomConfig]):
         credit = (("accuracy", float(outcome == "correct")),)
         return Grade(answer=answer, outcome=outcome, metrics=credit)
 
+    def _checked(self, checks: Sequence[Check], text: str, *, cut: bool) -> Grade:
+        met = 0.0 if cut else sum(check.holds(text) for check in checks) / len(checks)
+        return Grade(
+            answer=None if cut else self._canonical(text),
+            outcome="truncated" if cut else "correct" if met == 1.0 else "wrong",
+            metrics=(("accuracy", float(met == 1.0)), ("checks", met)),
+        )
+
     def _gold(self, row: Row) -> Any:
+        if self.config.has_checks:
+            return plain(self._checks(row))
         if self.config.choices:
             # An index has to stay a number; in braces it would become text.
             field = self._reference.only_field
@@ -152,6 +189,25 @@ class Custom(RowTask[CustomConfig]):
         if gold is None:
             raise row.error("a reference that can't be compared: it is empty or isn't a number")
         return gold
+
+    def _checks(self, row: Row) -> list[Check]:
+        found = [
+            parse(Check, {**check.model_dump(exclude_none=True), "text": text.fill(row)}, "checks")
+            if check.text
+            else check
+            for check, text in zip(self.config.checks, self._texts, strict=True)
+        ]
+        if self.config.checks_field is not None:
+            own = row.value(self.config.checks_field)
+            if not isinstance(own, list):
+                raise row.error(f"{type(own).__name__} where a list of checks belongs")
+            try:
+                found += [parse(Check, one, self.config.checks_field) for one in own]
+            except ConfigError as error:
+                raise row.error(f"a check that can't be read: {error}") from None
+        if not found:
+            raise row.error("no checks")
+        return found
 
     def _choices(self, row: Row) -> Any:
         names = self.config.choices

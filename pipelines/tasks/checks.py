@@ -1,0 +1,123 @@
+"""Checks of how a reply is written, where no gold answer says what is in it.
+
+    checks:
+      - {kind: words, at_least: 50, at_most: 100}
+      - {kind: contains, text: "{keyword}"}          # once or more
+      - {kind: contains, text: ",", at_most: 0}
+      - {kind: json}
+
+Every kind counts something in the reply, and the check is met where that is within its bounds.
+
+Source: Zhou et al., Instruction-Following Evaluation, arXiv:2311.07911 (verifiable instructions;
+strict accuracy by prompt and by instruction).
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from actors.config import StrictConfig
+
+_SENTENCE_END = re.compile(r"[.!?]+(?=\s|\Z)")
+_FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
+
+
+def _is_json(reply: str, text: str) -> int:
+    fenced = _FENCED.match(reply)
+    try:
+        json.loads(fenced[1] if fenced else reply)
+    except ValueError:
+        return 0
+    return 1
+
+
+def _sentences(reply: str, text: str) -> int:
+    return sum(1 for part in _SENTENCE_END.split(reply) if part.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a check of a kind counts in a reply, given the check's text."""
+
+    count: Callable[[str, str], int]
+    reads: bool = False
+    """It needs a text."""
+    is_number: bool = False
+    """It is there in any reply, so one of both bounds must be said."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "contains": Kind(count=lambda r, t: r.casefold().count(t.casefold()), reads=True),
+    "pattern": Kind(count=lambda r, t: sum(1 for _ in re.finditer(t, r, re.MULTILINE)), reads=True),
+    "starts_with": Kind(count=lambda r, t: r.casefold().startswith(t.casefold()), reads=True),
+    "ends_with": Kind(count=lambda r, t: r.casefold().endswith(t.casefold()), reads=True),
+    "json": Kind(count=_is_json),
+    "lowercase": Kind(count=lambda r, t: r == r.lower()),
+    "uppercase": Kind(count=lambda r, t: r == r.upper()),
+    "characters": Kind(count=lambda r, t: len(r), is_number=True),
+    "words": Kind(count=lambda r, t: len(re.findall(r"\w+", r)), is_number=True),
+    "sentences": Kind(count=_sentences, is_number=True),
+    "lines": Kind(
+        count=lambda r, t: sum(1 for line in r.splitlines() if line.strip()), is_number=True
+    ),
+    "paragraphs": Kind(
+        count=lambda r, t: sum(1 for part in re.split(r"\n\s*\n", r) if part.strip()),
+        is_number=True,
+    ),
+}
+"""Texts are compared without regard to capitals, but for patterns, whose `^` and `$` are those of
+lines. Lines, sentences and paragraphs are counted where there is something in them."""
+
+
+class Check(StrictConfig):
+    """One check, as a config or a row has it."""
+
+    kind: Literal[
+        "contains", "pattern", "starts_with", "ends_with", "json", "lowercase", "uppercase",
+        "characters", "words", "sentences", "lines", "paragraphs",
+    ]  # fmt: skip
+    text: str | None = Field(None, min_length=1)
+    """Of `contains`, `starts_with` and `ends_with`; of `pattern` the regular expression."""
+    at_least: int | None = Field(None, ge=0)
+    """1 where neither bound is given."""
+    at_most: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        spec = KINDS[self.kind]
+        if spec.reads != (self.text is not None):
+            wanted = "wanted a text" if spec.reads else "wanted no text"
+            raise ValueError(f"{self.kind}: {wanted}, got {self.text!r}")
+        bounds = (self.at_least, self.at_most)
+        if spec.is_number and bounds == (None, None):
+            raise ValueError(f"{self.kind}: wanted at_least or at_most, got neither")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"{self.kind}: at_least {self.at_least} is above {self.at_most}")
+        if self.kind == "pattern":
+            try:
+                re.compile(self.text or "")
+            except re.error as error:
+                raise ValueError(f"pattern isn't a regular expression: {error}") from None
+        return self
+
+    def holds(self, reply: str) -> bool:
+        """Whether a reply meets it. An empty one meets nothing."""
+        reply = reply.strip()
+        number = KINDS[self.kind].count(reply, self.text or "")
+        least = self.at_least if self.at_least is not None else int(self.at_most is None)
+        return bool(reply) and least <= number and (self.at_most is None or number <= self.at_most)
+
+
+def plain(checks: Sequence[Check]) -> str:
+    """As an item's reference keeps them."""
+    return json.dumps([check.model_dump(exclude_none=True) for check in checks])
+
+
+def read(reference: str) -> list[Check]:
+    """From what `plain` makes of them."""
+    found: list[Any] = json.loads(reference)
+    return [Check(**one) for one in found]
