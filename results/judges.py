@@ -118,7 +118,8 @@ def doubts(rows: Sequence[JudgeRow], judges: Mapping[str, Judge]) -> list[str]:
         f"judge {row.judge} preferred the same place in both orders in {row.value:.1%} of its "
         "comparisons: its ties say little of the replies"
         for row in rows
-        if row.figure == "position" and row.low > MOSTLY
+        # Of weighed verdicts what is said of the place cancels, and nothing becomes a tie.
+        if row.figure == "position" and row.low > MOSTLY and not judges[row.judge].weighted
     ]
     return [*few, *placed]
 

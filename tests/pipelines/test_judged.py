@@ -187,6 +187,7 @@ def test_weighed_verdicts_see_through_a_liking_for_a_place() -> None:
     plain = {**WEIGHED, "judge": {"constrained": True}}
     blind = summary("judge_pairwise", Weigher(lean), duels, **plain)
     assert [row.win_rate for row in blind.rankings] == pytest.approx([0.5, 0.5])
+    assert [len(each.warnings) for each in (found, blind)] == [0, 1]
 
 
 def test_what_weighed_jurors_agree_on_is_how_much() -> None:
