@@ -118,14 +118,22 @@ class Job:
         return f"{index:06d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def prepare(config: RunConfig) -> Job:
-    """Look up and check everything. Raises ConfigError."""
+def method_of(config: RunConfig) -> tuple[Any, Any]:
+    """The method and its config, after all checks that need neither data nor model files. Raises
+    ConfigError.
+    """
     method = load_method(config.pipeline.get("name"))
     settings = {key: value for key, value in config.pipeline.items() if key != "name"}
     method_config = parse(method.Config, settings, "pipeline")
     for name, model in config.models.items():
         engines.check(name, model)
     _check_roles(config, method, method_config)
+    return method, method_config
+
+
+def prepare(config: RunConfig) -> Job:
+    """Look up and check everything. Raises ConfigError."""
+    method, method_config = method_of(config)
     models = {name: _model_identity(name, model) for name, model in config.models.items()}
     task = load_task(config.task)
     draws = check_rankers(config, method_config)
@@ -239,6 +247,8 @@ def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
             scorer.kind in JUDGES
             and needed != ["scorers"]
             and scorer.asked == tuple(roles.shares)
+            # Of a jury each hears of the others' candidates too.
+            and len(scorer.asked) == 1
             and not scorer.judge.judges_itself
         ):
             raise ConfigError(

@@ -11,8 +11,8 @@ import pytest
 from actors.config import StrictConfig
 from actors.types import ConfigError, Item
 from pipelines import base
-from pipelines.config import override
-from pipelines.job import Job, bind, prepare, regrading
+from pipelines.config import load_all, override, shipped
+from pipelines.job import Job, bind, method_of, prepare, regrading
 
 PLAIN: dict[str, Any] = {
     "name": "tiny",
@@ -119,6 +119,20 @@ def test_a_judge_is_kept_with_the_text_of_its_prompt_which_makes_another_run() -
     assert other.identity["judges"]["s"]["prompt"] != kept["prompt"]
     assert other.digest != made.digest
     assert "judges" not in job().identity
+
+
+def test_the_only_model_is_no_judge_of_itself_but_members_judge_each_other() -> None:
+    assert "would judge nothing but its own" in refusal(
+        "roles.scorers.s={kind: judge, model: small}"
+    )
+    both = ("models.other={engine: fake}", "roles.generator={blend: [small, other]}")
+    assert job(*both, "roles.scorers.s={kind: judge, models: [small, other]}").identity["judges"]
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if not name.startswith("gates/")])
+def test_no_shipped_config_is_refused(name: str) -> None:
+    for config in load_all(name):
+        method_of(config)
 
 
 def test_more_draws_than_letters_are_refused_before_a_model_loads() -> None:
