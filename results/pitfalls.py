@@ -69,8 +69,8 @@ def _guessing(tallies: Tallies, baselines: Sequence[Measured]) -> list[str]:
         return []
     chance = tallies.guessed / tallies.with_choices
     return [
-        f"{f'{found.member}: ' if baselines[1:] else ''}{found.metric} {found.value:.2f} "
-        f"[{found.low:.2f}, {found.high:.2f}] is "
+        f"{found.metric} {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+        f"{f' of {found.member}' if baselines[1:] else ''} is "
         f"{'below' if found.high < chance else 'within noise of'} guessing ({chance:.2f}): "
         "check the model, its chat template and the answer format"
         for found in baselines

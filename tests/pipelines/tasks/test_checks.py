@@ -13,7 +13,7 @@ from pipelines.tasks.checks import KINDS, Check, plain, read
 @pytest.mark.parametrize(
     ("check", "meets", "fails"),
     [
-        ({"kind": "contains", "text": "Rome"}, "to ROME!", "to Romania"[:6]),
+        ({"kind": "contains", "text": "Rome"}, "to ROME!", "to Rom"),
         ({"kind": "contains", "text": "a", "at_least": 2, "at_most": 3}, "banana", "aaaa"),
         ({"kind": "contains", "text": ",", "at_most": 0}, "one two", "one, two"),
         ({"kind": "pattern", "text": r"^[*-] ", "at_least": 2}, "- a\n* b", "- a, - b"),
