@@ -279,6 +279,11 @@ def check(config: ScorerConfig) -> None:
     if config.judge.repeats > 1 and config.judge.constrained:
         raise ConfigError("judge.repeats: a constrained verdict is always the same; take it out")
     prompt = prompt_of(config, JUDGES[config.kind].form)
+    if config.judge.weighted and prompt.weight:
+        raise ConfigError(
+            "judge.weighted: the prompt's labels have weights of their own, which a mean of them "
+            "has no place for; take it out, or name another prompt"
+        )
     if config.judge.constrained and prompt.form == "scale" and len(prompt.marks) < 2:
         raise ConfigError(
             f"judge.constrained: wanted two whole numbers on the scale, got {prompt.low:g} to "

@@ -30,7 +30,7 @@ def mean_of_both(first: float, second: float) -> float:
 
 def both_agree(first: float, second: float) -> float:
     """Settles by agreement, for verdicts: a win only where both orders say so, otherwise a tie."""
-    return first if first == 1.0 - second else 0.5
+    return first if math.isclose(first, 1.0 - second, abs_tol=1e-9) else 0.5
 
 
 def by_logits(first: float, second: float) -> float:

@@ -87,7 +87,7 @@ def session(config: ClusterConfig, logs: EngineLogs | None = None) -> Iterator[N
         # From Ray's handler, which is in place from its first step on.
         ray.shutdown()
         raise KeyboardInterrupt from None
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises as little as this, for a node that doesn't come up.
         where = config.address or "this machine"
         hint = "; if it wants a token, set RAY_AUTH_MODE=token" if config.address else ""
         raise EngineError(

@@ -38,7 +38,7 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -75,10 +75,18 @@ class Sweep(StrictConfig):
     """0 is greedy decoding."""
     top_p: tuple[TopP, ...] = ()
     repetition_penalty: tuple[Penalty, ...] = ()
-    penalized: tuple[Literal["greedy", "sample"], ...] = ("greedy",)
+    penalized: tuple[Literal["greedy", "sample"], ...] = Field(("greedy",), min_length=1)
     """Without `grid`: what the penalties are tried with; as published, greedy decoding alone."""
     grid: bool = False
     """Every combination of the lists, not one setting changed at a time."""
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> Self:
+        if self.grid and not (self.temperature or self.top_p or self.repetition_penalty):
+            raise ValueError("grid: wanted lists to combine, got none")
+        if "penalized" in self.model_fields_set and not self.repetition_penalty:
+            raise ValueError("penalized: wanted repetition_penalty beside it, got none")
+        return self
 
 
 class Config(StrictConfig):

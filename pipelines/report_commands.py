@@ -32,7 +32,10 @@ def report(
     ],
     to: Annotated[ReportFormat, typer.Option(help="File format.")] = ReportFormat.html,
     output: Annotated[
-        Path | None, typer.Option(help="The file; in the run by default, of several runs here.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file; in the run by default, of several runs here."
+        ),
     ] = None,
 ) -> None:
     """Write a report from the records of a run, or of several side by side."""
@@ -58,7 +61,8 @@ def export(
     run: Run,
     to: Annotated[Format, typer.Option(help="File format.")] = Format.parquet,
     output: Annotated[
-        Path | None, typer.Option(help="The file; beside the records by default.")
+        Path | None,
+        typer.Option("--output", "-o", help="The file; beside the records by default."),
     ] = None,
 ) -> None:
     """Write a run's records as one Parquet or JSONL file."""

@@ -84,7 +84,7 @@ def _decodings(rows: Sequence[DecodingRow], metric: str) -> Table:
     """A line for each member and penalty's greedy, and for each pool of draws."""
     table = _table(
         f"{metric} in points, greedy and drawn, 95 % intervals; best, worst, delta and std0 "
-        "(ddof 0) describe these runs"
+        "(ddof 0) describe these runs; !: a std above the bound of independent items"
     )
     for name in ("member", "decoding"):
         table.add_column(name, overflow="fold")

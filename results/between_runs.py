@@ -69,7 +69,8 @@ class Spread:
     @property
     def independent(self) -> float:
         """The std that runs would have if their items were independent, from how much the credit of
-        each item varies: at most `bound`, and mostly far below it. NaN for a single run."""
+        each item varies. What it estimates is at most `bound`, and mostly far below it. NaN for a
+        single run."""
         return sqrt(self.within) / self.items if self.runs > 1 else nan
 
 
@@ -81,7 +82,9 @@ def std_interval(std: float, runs: int, *, level: float = 0.95) -> tuple[float, 
     if runs < 2 or std <= 0:
         return None
     low, high = stats.chi2.ppf([(1 - level) / 2, (1 + level) / 2], runs - 1)
-    return std * sqrt((runs - 1) / high), std * sqrt((runs - 1) / low)
+    # Of scores from 0 to 1, half of them at each end.
+    most = 0.5 * sqrt(runs / (runs - 1))
+    return std * sqrt((runs - 1) / high), max(std, min(std * sqrt((runs - 1) / low), most))
 
 
 def within_item(credits_S: Floats) -> float:

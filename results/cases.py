@@ -169,7 +169,7 @@ def _settled(first: Floats, second: Floats, weighted: bool) -> Floats:
     if weighted:
         return (first + 1.0 - second) / 2.0
     both = np.isfinite(first) & np.isfinite(second)
-    return np.where(both, np.where(np.equal(first, 1.0 - second), first, 0.5), math.nan)
+    return np.where(both, np.where(np.isclose(first, 1.0 - second), first, 0.5), math.nan)
 
 
 def _follows(first: Floats, second: Floats) -> Floats:

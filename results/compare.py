@@ -12,6 +12,7 @@ from results.directories import Where
 from results.errors import ResultsError
 from results.manifest import first_difference
 from results.pairs import Pair, read_pair
+from results.pools import PREFIX, Named
 from results.power import items_needed, minimum_detectable_effect, spread_of
 from results.resampling import Floats
 
@@ -41,7 +42,7 @@ class ComparisonRow:
     high: float
     p: float
     p_holm: float
-    """Adjusted over all rows of all tasks that are compared at once."""
+    """Adjusted over all hypotheses of all tasks that are compared at once."""
     gains: int | None
     """Items where B is above A; None, like `losses`, of an unpaired comparison."""
     losses: int | None
@@ -114,14 +115,31 @@ def compare_all(pairs: Sequence[Pair], *, paired: bool = True) -> list[Compariso
     that share no item, unpaired for one without any.
     """
     found = [_compared(pair, paired) for pair in pairs]
-    adjusted = iter(holm([row.p for comparison in found for row in comparison.rows]))
+    rows = [(number, row) for number, one in enumerate(found) for row in one.rows]
+    family: dict[tuple[object, ...], float] = {}
+    for number, row in rows:
+        name = _hypothesis(number, row)
+        family[name] = max(row.p, family.get(name, 0.0))
+    adjusted = dict(zip(family, holm([*family.values()]), strict=True))
     return [
         replace(
             comparison,
-            rows=tuple(replace(row, p_holm=next(adjusted)) for row in comparison.rows),
+            rows=tuple(
+                replace(row, p_holm=adjusted[_hypothesis(number, row)]) for row in comparison.rows
+            ),
         )
-        for comparison in found
+        for number, comparison in enumerate(found)
     ]
+
+
+def _hypothesis(number: int, row: ComparisonRow) -> tuple[object, ...]:
+    """What a row tests. From a single draw no method has a choice, so all are one hypothesis where
+    their figures are the same, too: a method may lack an answer to some items.
+    """
+    named = Named.read(row.method)
+    is_prefix = named.method.startswith(PREFIX)
+    method = named.method if row.k != 1 else PREFIX if is_prefix else ""
+    return (number, row.metric, row.k, method, named.pool, row.a, row.b, row.items)
 
 
 def _compared(pair: Pair, paired: bool) -> Comparison:

@@ -69,7 +69,7 @@ class DecodingRow:
     runs: int
     """Draws of each item; 1 for greedy."""
     above_bound: bool = False
-    """Of a std: more than independent items allow, be it by chance; `doubts` says where surely."""
+    """Of a std: its whole interval is above what independent items allow."""
 
 
 @dataclass(slots=True)
@@ -192,7 +192,7 @@ def _spread(
             value=std,
             low=low,
             high=high,
-            above_bound=std > spread.bound,
+            above_bound=low is not None and low > spread.bound,
         )
         figures |= {"std_ddof0": spread.std(0), "independent_std": spread.independent}
     for figure, value in {**figures, "bound": spread.bound}.items():

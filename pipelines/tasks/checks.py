@@ -18,21 +18,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+import regex
 from pydantic import Field, model_validator
 
 from actors.config import StrictConfig
 
+PATTERN_SECONDS = 2.0
+"""That a pattern may take in a reply: some take for ever."""
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|\Z)")
-_FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
+_FENCED = re.compile(r"\A```\w*\n(.*)```\Z", re.DOTALL)
 
 
 def _is_json(reply: str, text: str) -> int:
     fenced = _FENCED.match(reply)
     try:
-        json.loads(fenced[1] if fenced else reply)
-    except ValueError:
+        json.loads(fenced[1] if fenced else reply, parse_int=str, parse_constant=_refused)
+    except (ValueError, RecursionError):
         return 0
     return 1
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is Python's, not JSON's")
 
 
 def _sentences(reply: str, text: str) -> int:
@@ -48,16 +55,27 @@ class Kind:
     """It needs a text."""
     is_number: bool = False
     """It is there in any reply, so one of both bounds must be said."""
+    is_fact: bool = False
+    """It is so, 1, or it isn't, 0: the only bound that says something is `at_most: 0`."""
 
 
 KINDS: Mapping[str, Kind] = {
     "contains": Kind(count=lambda r, t: r.casefold().count(t.casefold()), reads=True),
-    "pattern": Kind(count=lambda r, t: sum(1 for _ in re.finditer(t, r, re.MULTILINE)), reads=True),
-    "starts_with": Kind(count=lambda r, t: r.casefold().startswith(t.casefold()), reads=True),
-    "ends_with": Kind(count=lambda r, t: r.casefold().endswith(t.casefold()), reads=True),
-    "json": Kind(count=_is_json),
-    "lowercase": Kind(count=lambda r, t: r == r.lower()),
-    "uppercase": Kind(count=lambda r, t: r == r.upper()),
+    "pattern": Kind(
+        count=lambda r, t: sum(
+            1 for _ in regex.finditer(t, r, regex.MULTILINE, timeout=PATTERN_SECONDS)
+        ),
+        reads=True,
+    ),
+    "starts_with": Kind(
+        count=lambda r, t: r.casefold().startswith(t.casefold()), reads=True, is_fact=True
+    ),
+    "ends_with": Kind(
+        count=lambda r, t: r.casefold().endswith(t.casefold()), reads=True, is_fact=True
+    ),
+    "json": Kind(count=_is_json, is_fact=True),
+    "lowercase": Kind(count=lambda r, t: r == r.lower(), is_fact=True),
+    "uppercase": Kind(count=lambda r, t: r == r.upper(), is_fact=True),
     "characters": Kind(count=lambda r, t: len(r), is_number=True),
     "words": Kind(count=lambda r, t: len(re.findall(r"\w+", r)), is_number=True),
     "sentences": Kind(count=_sentences, is_number=True),
@@ -95,17 +113,21 @@ class Check(StrictConfig):
         bounds = (self.at_least, self.at_most)
         if spec.is_number and bounds == (None, None):
             raise ValueError(f"{self.kind}: wanted at_least or at_most, got neither")
+        if spec.is_fact and bounds not in ((None, None), (None, 0)):
+            raise ValueError(f"{self.kind}: wanted at_most: 0 for its opposite, or no bounds")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"{self.kind}: at_least {self.at_least} is above {self.at_most}")
         if self.kind == "pattern":
             try:
-                re.compile(self.text or "")
-            except re.error as error:
+                regex.compile(self.text or "")
+            except regex.error as error:
                 raise ValueError(f"pattern isn't a regular expression: {error}") from None
         return self
 
     def holds(self, reply: str) -> bool:
-        """Whether a reply meets it. An empty one meets nothing."""
+        """Whether a reply meets it. An empty one meets nothing. Raises TimeoutError for a pattern
+        that takes too long.
+        """
         reply = reply.strip()
         number = KINDS[self.kind].count(reply, self.text or "")
         least = self.at_least if self.at_least is not None else int(self.at_most is None)

@@ -17,17 +17,17 @@ Answer   what `extract` finds in the final part of the reply (replies.py), compa
          With `checks` (checks.py) the whole reply; one that was cut meets none for certain.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
+import regex
 from pydantic import Field, model_validator
 
 from actors.config import StrictConfig, parse
 from actors.types import ConfigError, FinishReason, Item
 from pipelines.tasks.answers import canonical_number, find_number, read_number
 from pipelines.tasks.base import Grade, TaskConfig
-from pipelines.tasks.checks import Check, plain, read
+from pipelines.tasks.checks import PATTERN_SECONDS, Check, plain, read
 from pipelines.tasks.files import Row
 from pipelines.tasks.multiple_choice import INSTRUCTION, find_letter, shuffled
 from pipelines.tasks.replies import final_part, last_boxed
@@ -93,8 +93,8 @@ class CustomConfig(TaskConfig):
             raise ValueError("pattern and 'extract: pattern' go together")
         if self.pattern is not None:
             try:
-                groups = re.compile(self.pattern).groups
-            except re.error as e:
+                groups = regex.compile(self.pattern).groups
+            except regex.error as e:
                 raise ValueError(f"pattern isn't a regular expression: {e}") from e
             if groups != 1:
                 raise ValueError(f"pattern must have one group, this one has {groups}")
@@ -117,7 +117,7 @@ class Custom(RowTask[CustomConfig]):
         braces = reference if "{" in reference else f"{{{reference}}}" * bool(reference)
         self._reference = Template("reference", braces)
         self._texts = [Template("checks", check.text or "") for check in config.checks]
-        self._pattern = re.compile(config.pattern or "")
+        self._pattern = regex.compile(config.pattern or "")
         self._checker = SymbolicChecker(config.timeout)
         super().__init__(config, grading_only=grading_only)
         self.name = config.title
@@ -159,7 +159,10 @@ class Custom(RowTask[CustomConfig]):
         cut = finish_reason == "length"
         if self.config.has_checks:
             return self._checked(read(item.reference), final_part(text), cut=cut)
-        answer = self._extract(final_part(text), item.choices, cut=cut)
+        try:
+            answer = self._extract(final_part(text), item.choices, cut=cut)
+        except TimeoutError:
+            return Grade(answer=None, outcome="timed_out", metrics=())
         if self.config.compare == "symbolic":
             return grade_symbolic(self._checker, item.reference, answer, finish_reason)
         answer = None if answer is None else self._canonical(answer)
@@ -171,10 +174,16 @@ class Custom(RowTask[CustomConfig]):
         return Grade(answer=answer, outcome=outcome, metrics=credit)
 
     def _checked(self, checks: Sequence[Check], text: str, *, cut: bool) -> Grade:
-        met = 0.0 if cut else sum(check.holds(text) for check in checks) / len(checks)
+        try:
+            met = 0.0 if cut else sum(check.holds(text) for check in checks) / len(checks)
+        except TimeoutError:
+            return Grade(answer=None, outcome="timed_out", metrics=())
+        answer = None if cut else self._canonical(text)
+        is_right = met == 1.0
+        none: Outcome = "truncated" if cut else "no_answer"
         return Grade(
-            answer=None if cut else self._canonical(text),
-            outcome="truncated" if cut else "correct" if met == 1.0 else "wrong",
+            answer=answer,
+            outcome=none if answer is None else "correct" if is_right else "wrong",
             metrics=(("accuracy", float(met == 1.0)), ("checks", met)),
         )
 
@@ -192,9 +201,7 @@ class Custom(RowTask[CustomConfig]):
 
     def _checks(self, row: Row) -> list[Check]:
         found = [
-            parse(Check, {**check.model_dump(exclude_none=True), "text": text.fill(row)}, "checks")
-            if check.text
-            else check
+            self._filled(check, text, row) if check.text else check
             for check, text in zip(self.config.checks, self._texts, strict=True)
         ]
         if self.config.checks_field is not None:
@@ -208,6 +215,16 @@ class Custom(RowTask[CustomConfig]):
         if not found:
             raise row.error("no checks")
         return found
+
+    @staticmethod
+    def _filled(check: Check, text: Template, row: Row) -> Check:
+        # In a pattern a row's text stands for itself.
+        escape = regex.escape if check.kind == "pattern" else str
+        data = {**check.model_dump(exclude_none=True), "text": text.fill(row, escape)}
+        try:
+            return parse(Check, data, "checks")
+        except ConfigError as error:
+            raise row.error(f"text that makes no check of a template: {error}") from None
 
     def _choices(self, row: Row) -> Any:
         names = self.config.choices
@@ -229,7 +246,7 @@ class Custom(RowTask[CustomConfig]):
         if extract == "boxed":
             return last_boxed(text)
         if extract == "pattern":
-            matches = list(self._pattern.finditer(text))
+            matches = list(self._pattern.finditer(text, timeout=PATTERN_SECONDS))
             whole = bool(matches) and not (cut and matches[-1].end() == len(text))
             return matches[-1][1] if whole else None
         if cut:

@@ -1,5 +1,6 @@
 """Prompts with {fields}: names only, so that a template can't reach into anything."""
 
+from collections.abc import Callable
 from string import Formatter
 
 from actors.types import ConfigError
@@ -36,9 +37,12 @@ class Template:
             return self._parts[0][1]
         return None
 
-    def fill(self, row: Row) -> str:
-        """Put a row's values in. Raises ConfigError for a field that is missing or isn't text."""
+    def fill(self, row: Row, written: Callable[[str], str] = str) -> str:
+        """Put a row's values in, each as `written` has it. Raises ConfigError for a field that is
+        missing or isn't text.
+        """
         filled = (
-            literal + ("" if field is None else row.text(field)) for literal, field in self._parts
+            literal + ("" if field is None else written(row.text(field)))
+            for literal, field in self._parts
         )
         return "".join(filled)

@@ -167,6 +167,9 @@ def test_what_cannot_be_weighed_is_refused() -> None:
     parsed = parse(ScorerConfig, {"kind": "judge_kway", "model": "j", "judge": judge})
     with pytest.raises(ConfigError, match="'judge_kway' counts choices"):
         check_scorer("s", parsed, {"j": ModelConfig(engine="fake")})
+    graded = {"kind": "judge_versus", "model": "j", "judge": judge, "prompt": "arena_hard"}
+    with pytest.raises(ConfigError, match="labels have weights of their own"):
+        check_scorer("s", parse(ScorerConfig, graded), {"j": ModelConfig(engine="fake")})
 
 
 @pytest.mark.parametrize(

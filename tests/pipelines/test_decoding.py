@@ -81,6 +81,20 @@ def test_a_sweep_changes_one_setting_at_a_time_and_names_each_decoding_once() ->
     assert decodings(greedy=False) == [BASE]
 
 
+@pytest.mark.parametrize(
+    ("sweep", "problem"),
+    [
+        ({"repetition_penalty": [1.1], "penalized": []}, "penalized"),
+        ({"penalized": ["sample"]}, "wanted repetition_penalty beside it"),
+        ({"temperature": [0.5], "penalized": ["greedy"]}, "wanted repetition_penalty beside it"),
+        ({"grid": True}, "wanted lists to combine, got none"),
+    ],
+)
+def test_a_sweep_of_nothing_is_refused(sweep: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        parse(Config, {"sweep": sweep}, "pipeline")
+
+
 def test_a_grid_has_every_combination_and_greedy_once_for_each_penalty() -> None:
     grid = {"temperature": [0, 0.7], "top_p": [0.9, 1.0], "repetition_penalty": [1.0, 1.2]}
     found = decodings(greedy=False, sampling={"temperature": 0.7}, sweep={**grid, "grid": True})

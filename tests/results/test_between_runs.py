@@ -81,10 +81,16 @@ def test_a_random_number_that_a_run_shares_puts_it_above_the_bound() -> None:
 
 def test_the_interval_of_a_std_holds_the_true_one_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
-    stds = rng.normal(size=(4000, 8)).std(axis=1, ddof=1)
+    stds = rng.normal(0.5, 0.01, size=(4000, 8)).std(axis=1, ddof=1)
     ends = np.array([std_interval(std, 8) for std in stds])
-    share = np.mean((ends[:, 0] < 1) & (ends[:, 1] > 1))
+    share = np.mean((ends[:, 0] < 0.01) & (ends[:, 1] > 0.01))
     assert share == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_interval_of_a_std_ends_where_scores_can_be_no_further_apart() -> None:
+    low, high = std_interval(0.2357, 2) or (0.0, 0.0)
+    assert low == pytest.approx(0.1052, abs=1e-4)
+    assert high == pytest.approx(np.std([0.0, 1.0], ddof=1))
 
 
 def test_equal_runs_and_a_single_one_have_no_interval() -> None:

@@ -37,6 +37,22 @@ def test_a_much_weaker_run_is_worse_and_the_other_way_better(
     assert not up.worse
 
 
+def test_what_all_methods_say_of_one_draw_is_one_hypothesis(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    a = make_run([make_record(number, skill=0.6) for number in range(60)], "a")
+    b = make_run([make_record(number, skill=0.4, seed=1) for number in range(60)], "b")
+    rows = compare(a, b).rows
+    (single,) = (row for row in rows if row.method == "first")
+    same = [row for row in rows if (row.k, row.a, row.b) == (1, single.a, single.b)]
+    assert {row.p_holm for row in same} == {single.p_holm}
+    assert len(same) > 1
+    least = min(rows, key=lambda row: row.p)
+    num = len(rows) - len(same) + 1
+    assert 0 < least.p < 1 / num
+    assert least.p_holm == pytest.approx(least.p * num)
+
+
 def test_a_row_says_which_difference_its_items_could_have_shown(
     make_run: Callable[..., Path], make_record: Callable[..., Record]
 ) -> None:

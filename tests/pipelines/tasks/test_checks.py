@@ -7,6 +7,7 @@ import pytest
 from actors.config import parse
 from actors.types import ConfigError
 from pipelines.tasks import load_task
+from pipelines.tasks.base import Grade
 from pipelines.tasks.checks import KINDS, Check, plain, read
 
 
@@ -21,6 +22,7 @@ from pipelines.tasks.checks import KINDS, Check, plain, read
         ({"kind": "starts_with", "text": "dear"}, " Dear Ada", "My dear"),
         ({"kind": "ends_with", "text": "bye."}, "Good Bye.\n", "bye. now"),
         ({"kind": "json"}, '{"a": [1]}', "{'a': 1}"),
+        ({"kind": "json"}, "1" * 5_000, "1" * 5_000 + "x"),
         ({"kind": "json"}, '```json\n{"a": 1}\n```', 'Here: {"a": 1}'),
         ({"kind": "lowercase"}, "no capitals 1", "No"),
         ({"kind": "uppercase"}, "ALL CAPITALS", "ALL capitals"),
@@ -37,6 +39,12 @@ def test_each_kind_tells_two_replies_apart(check, meets, fails):
     assert (found.holds(meets), found.holds(fails)) == (True, False)
 
 
+@pytest.mark.parametrize("reply", ["[" * 100_000, "NaN", "[Infinity]", "```json\n{```"])
+def test_no_reply_breaks_the_check_of_json(reply):
+    assert not parse(Check, {"kind": "json"}).holds(reply)
+    assert parse(Check, {"kind": "json"}).holds('```json\n{"a": 1}```')
+
+
 def test_an_empty_reply_meets_nothing_and_every_kind_is_there():
     assert not parse(Check, {"kind": "contains", "text": "a", "at_most": 0}).holds(" \n")
     assert set(KINDS) == set(Check.model_fields["kind"].annotation.__args__)
@@ -51,6 +59,7 @@ def test_an_empty_reply_meets_nothing_and_every_kind_is_there():
         ({"kind": "pattern", "text": "("}, "isn't a regular expression"),
         ({"kind": "words", "at_least": 3, "at_most": 2}, "at_least 3 is above 2"),
         ({"kind": "wrods", "at_least": 3}, "kind"),
+        ({"kind": "json", "at_least": 3}, "wanted at_most: 0 for its opposite, or no bounds"),
     ],
 )
 def test_what_is_no_check_is_refused(check, problem):
@@ -90,6 +99,27 @@ def test_a_task_of_checks_of_its_own_and_of_each_row(load):
     assert (cut.answer, cut.outcome, cut.metrics[1]) == (None, "truncated", ("checks", 0.0))
 
 
+def test_a_pattern_takes_a_rows_text_as_it_is_and_not_for_ever(load):
+    row = {"prompt": "p", "word": "C++ (3.5)"}
+    task = load([row], checks=[{"kind": "pattern", "text": "^{word}$"}])
+    (item,) = task.items()
+    assert task.grade(item, "C++ (3.5)", "stop").outcome == "correct"
+    assert task.grade(item, "C++ (345)", "stop").outcome == "wrong"
+    endless = "^(a|aa)+$"
+    slow = "a" * 60 + "!"
+    (item,) = load([row], checks=[{"kind": "pattern", "text": endless}]).items()
+    assert task.grade(item, slow, "stop").outcome == "timed_out"
+    reading = load([row], reference="word", extract="pattern", pattern=endless)
+    (item,) = reading.items()
+    assert reading.grade(item, slow, "stop") == Grade(answer=None, outcome="timed_out", metrics=())
+
+
+def test_an_empty_reply_is_no_answer(load):
+    task = load([{"prompt": "p"}], checks=[{"kind": "words", "at_least": 1}])
+    (item,) = task.items()
+    assert task.grade(item, " \n", "stop").outcome == "no_answer"
+
+
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
@@ -97,6 +127,7 @@ def test_a_task_of_checks_of_its_own_and_of_each_row(load):
         ({"reference": "word", "checks": [{"kind": "json"}]}, "wanted a reference, or checks"),
         ({"checks": [{"kind": "json"}], "extract": "number"}, "checks are of whole replies"),
         ({"checks": [{"kind": "contains", "text": "{a.b}"}]}, "task.checks"),
+        ({"checks": [{"kind": "contains", "text": "{blank}"}]}, "row 1 .*makes no check"),
         ({"checks_field": "word"}, "row 1 .*str where a list of checks belongs"),
         ({"checks_field": "none"}, "row 1 .*no checks"),
         ({"checks_field": "bad"}, "row 1 .*a check that can't be read: bad.kind"),
@@ -104,4 +135,4 @@ def test_a_task_of_checks_of_its_own_and_of_each_row(load):
 )
 def test_what_is_no_task_of_checks_is_refused(load, config, problem):
     with pytest.raises(ConfigError, match=problem):
-        list(load([{**ROW, "none": [], "bad": [{"kind": "poem"}]}], **config).items())
+        list(load([{**ROW, "none": [], "blank": "", "bad": [{"kind": "poem"}]}], **config).items())
