@@ -20,12 +20,14 @@ from pipelines.config import found_in, merge, read_yaml, shipped_gates
 from results.columns import Key
 from results.gate import Case, Ruling, Verdict, rule
 from results.pairs import Pair
+from results.pools import Named
 
 
 class Check(StrictConfig):
     """What is demanded of one difference, B minus A."""
 
     method: str
+    """Of a study, with its pool or for every pool that has it."""
     metric: str | None = None
     """None: the task's headline metric."""
     k: int | None = Field(None, ge=0)
@@ -123,7 +125,8 @@ def judge(policy: Policy, pairs: Sequence[Pair]) -> Gate:
                 )
     found = [
         (check, pair, _key(check, pair))
-        for check in policy.checks
+        for named in policy.checks
+        for check in _by_pool(named, pairs)
         for pair in _concerned(check, pairs)
     ]
     rulings = rule(
@@ -147,6 +150,15 @@ def judge(policy: Policy, pairs: Sequence[Pair]) -> Gate:
             for (check, pair, key), ruling in zip(found, rulings, strict=True)
         ),
     )
+
+
+def _by_pool(check: Check, pairs: Sequence[Pair]) -> list[Check]:
+    """Of studies, whose methods are named after a pool, one for each pool that has the method."""
+    names = dict.fromkeys(key[0] for pair in pairs for key in (*pair.a.keys(), *pair.b.keys()))
+    if check.method in names:
+        return [check]
+    pools = [name for name in names if Named.read(name).method == check.method]
+    return [check.model_copy(update={"method": name}) for name in pools] or [check]
 
 
 def _concerned(check: Check, pairs: Sequence[Pair]) -> list[Pair]:

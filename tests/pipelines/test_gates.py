@@ -116,6 +116,30 @@ def test_a_check_that_no_figure_answers_to_is_refused(
         judge(load_policy(policy(f"checks: [{check}]")), read_pairs(run, run))
 
 
+def test_a_method_of_a_study_is_judged_in_each_of_its_pools(
+    runs: Callable[..., Path], policy: Callable[[str], str]
+) -> None:
+    pools = ("small t=1,p=1,r=1", "big t=1,p=1,r=1")
+    records = [
+        replace(
+            one,
+            answers=tuple(
+                replace(answer, method=f"{answer.method} of {pool}")
+                for pool in pools
+                for answer in one.answers
+            ),
+        )
+        for one in map(record, range(40))
+    ]
+    run = runs("study", records)
+    gate = judge(
+        load_policy(policy("checks: [{method: majority, max_drop: 0.3}]")), read_pairs(run, run)
+    )
+    assert [check.method for check in gate.checks] == [f"majority of {pool}" for pool in pools]
+    exact = load_policy(policy(f"checks: [{{method: 'majority of {pools[1]}', max_drop: 0.3}}]"))
+    assert len(judge(exact, read_pairs(run, run)).checks) == 1
+
+
 def test_a_check_passes_over_a_pair_only_where_neither_run_has_the_method(
     runs: Callable[..., Path], tmp_path: Path, policy: Callable[[str], str]
 ) -> None:
