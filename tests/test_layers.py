@@ -211,7 +211,12 @@ def test_the_top_level_folders_are_the_rooms() -> None:
     ignored = {line.strip().rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
     folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
     passed_over = {name for name in folders if name[0] == "." or name.endswith(".egg-info")}
-    assert folders - ignored - passed_over - {"__pycache__"} == {*ROOMS, "configs", "tests"}
+    assert folders - ignored - passed_over - {"__pycache__"} == {
+        *ROOMS,
+        "configs",
+        "tests",
+        "docs",
+    }
 
 
 @pytest.mark.parametrize(
