@@ -11,6 +11,8 @@ from actors.reward_models.encoder import Encoded
 from actors.reward_models.pairwise import Preferred
 from actors.reward_models.pointwise import Rewarded
 from actors.reward_models.process import Stepwise
+from actors.reward_models.trust import refuse
+from actors.reward_models.trust_labels import EXAMINERS
 from actors.role_config import Scale, ScorerConfig
 from actors.roles import Model, Scorer
 from actors.scorers import Consensus, Likelihood, MeanLogprob, PTrue, Recorded, SelfCertainty
@@ -33,8 +35,6 @@ class ScorerSpec:
     """How it is made where the model serves `pairs`."""
     is_relative: bool = False
     """Its scores depend on which candidates were compared."""
-    examined: bool = False
-    """Its model's labels are tried before the first score (`reward_models.trust_labels`)."""
 
 
 SCORERS: Mapping[str, ScorerSpec] = {
@@ -86,14 +86,12 @@ SCORERS: Mapping[str, ScorerSpec] = {
         asks=("text", "pairs"),
         of_pairs=Encoded,
         is_relative=True,
-        examined=True,
     ),
     "process": ScorerSpec(
         make=Stepwise,
         scale="probability",
         summary="a process reward model: one score for each step of the candidate",
         needs=("model",),
-        examined=True,
     ),
     "consensus": ScorerSpec(
         make=Consensus,
@@ -212,14 +210,12 @@ async def trusted(
     """Try the labels of a model that scores by them; an encoder of pairs was tried when it was
     loaded, and what has no weights says nothing. Raises ConfigError at the first check that fails.
     """
-    from actors.reward_models.trust import refuse
-    from actors.reward_models.trust_labels import examine
-
-    if not SCORERS[config.kind].examined or compares_pairs(config, hosts):
+    if config.kind not in EXAMINERS or compares_pairs(config, hosts):
         return
     assert config.model is not None, "check_scorer lets none of these pass without a model"
     if ENGINES[hosts[config.model].engine].weights:
-        checks = await examine(config, models[config.model], hosts[config.model])
+        check = EXAMINERS[config.kind]
+        checks = await check(config, models[config.model], hosts[config.model])
         refuse(checks, f"{where}: model {config.model!r}, asked as {config.kind!r},")
 
 

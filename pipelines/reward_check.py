@@ -9,14 +9,12 @@ from actors import engines
 from actors.config import ModelConfig, parse
 from actors.engines.base import Engine
 from actors.host import Host
+from actors.reward_models.trust_labels import EXAMINERS
 from actors.role_config import ScorerConfig
 from actors.roles import Model
-from actors.scorer_table import SCORERS, check_scorer, compares_pairs
+from actors.scorer_table import check_scorer, compares_pairs
 from actors.types import ConfigError
 from pipelines.config import merge
-
-BY_LABELS = tuple(kind for kind, spec in SCORERS.items() if spec.examined)
-"""Kinds of scorers that ask a language model for labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +54,7 @@ def _head(config: ModelConfig) -> Iterator[Line]:
         raise ConfigError(
             f"engine {config.engine!r} hosts a language model; `check-reward` checks reward models "
             f"(--engine reward, or pairrm), and one that is asked for labels with --by "
-            f"{' or '.join(BY_LABELS)}"
+            f"{' or '.join(EXAMINERS)}"
         )
     with asyncio.Runner() as loop:
         try:
@@ -66,10 +64,8 @@ def _head(config: ModelConfig) -> Iterator[Line]:
 
 
 def _labels(config: ModelConfig, by: str, settings: Any) -> Iterator[Line]:
-    from actors.reward_models.trust_labels import examine
-
-    if by not in BY_LABELS:
-        raise ConfigError(f"--by: wanted {' or '.join(BY_LABELS)}, got {by!r}")
+    if by not in EXAMINERS:
+        raise ConfigError(f"--by: wanted {' or '.join(EXAMINERS)}, got {by!r}")
     scorer = parse(ScorerConfig, {"kind": by, "model": "model", **settings}, "scorer")
     check_scorer("model", scorer, {"model": config})
     if compares_pairs(scorer, {"model": config}):
@@ -79,7 +75,7 @@ def _labels(config: ModelConfig, by: str, settings: Any) -> Iterator[Line]:
         try:
             loop.run(host.start())
             # It gives labels as any Model does; only its other calls are shaped for the cluster.
-            yield from map(_line, loop.run(examine(scorer, cast(Model, host), config)))
+            yield from map(_line, loop.run(EXAMINERS[by](scorer, cast(Model, host), config)))
         finally:
             loop.run(host.stop())
 

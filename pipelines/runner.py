@@ -155,14 +155,7 @@ class Line:
         else:
             # In a thread: symbolic grading waits for a child process, and the loop must go on
             # feeding engines.
-            try:
-                record = await asyncio.to_thread(finish, job, item, solution, known)
-            except LilliputError:
-                raise
-            except Exception as error:  # A reply that a grader can't bear must not end every run.
-                logger.exception("item %s could not be graded", item.id)
-                what = f"{type(error).__name__}: {error}"
-                record = failed(item, ItemError("error", f"grading failed: {what}"[:300]))
+            record = await asyncio.to_thread(finish, job, item, solution, known)
         work.records[position], work.receipts[position] = record, receipts
 
     async def vouch(self, work: _Work) -> None:

@@ -6,6 +6,7 @@ A program that several candidates wrote runs once: what it does decides what eac
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -16,11 +17,13 @@ from actors.roles import Sandbox
 from actors.sandbox.backends import about
 from actors.sandbox.config import SANDBOX
 from actors.sandbox.types import Program, Verdict
-from actors.types import FinishReason, Item
+from actors.types import FinishReason, Item, LilliputError
 from cluster import Fleet, launch
 from pipelines.job import Job
 from pipelines.tasks.base import Grade, Task
 from results.store import Store
+
+logger = logging.getLogger(__name__)
 
 Verdicts = Mapping[Program, Verdict]
 
@@ -49,7 +52,16 @@ def grade(task: Task, item: Item, text: str, finish_reason: FinishReason, known:
     """A program is right if its tests pass; a text without one is graded by the task."""
     program = task.program(item, text, finish_reason)
     if program is None:
-        return task.grade(item, text, finish_reason)
+        try:
+            return task.grade(item, text, finish_reason)
+        except LilliputError:
+            raise
+        except Exception as error:
+            # What no grader was made for, such as a reply of a hundred thousand brackets, must not
+            # end every run over this item: it has no verdict, and may be graded again.
+            what = f"{type(error).__name__}: {error}"[:300]
+            logger.warning("a reply to item %s could not be graded: %s", item.id, what)
+            return Grade(answer=None, outcome="ungraded", metrics=())
     verdict = known[program]
     credit = float(verdict.outcome == "passed")
     metrics = tuple((metric, credit) for metric in task.metrics)

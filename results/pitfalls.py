@@ -8,6 +8,7 @@ the records and says, in one line, what is suspicious and where to look.
 from collections.abc import Container, Sequence
 from typing import Protocol
 
+from results.figure import Measured
 from results.tallies import Tallies
 
 LONG_DRAW = 16
@@ -17,27 +18,15 @@ FEW_GRADED = 20
 """Below this many graded candidates, none being correct says little."""
 
 
-class Measured(Protocol):
-    """A mean with its interval, as a row of the summary has it."""
+class Baseline(Measured, Protocol):
+    """What one draw of a member is worth."""
 
     @property
     def member(self) -> str: ...
 
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
-
 
 def pitfalls(
-    tallies: Tallies, baselines: Sequence[Measured], judges: Container[str] = ()
+    tallies: Tallies, baselines: Sequence[Baseline], judges: Container[str] = ()
 ) -> list[str]:
     """One line for each thing that a reader must know before the figures, worst first.
 
@@ -63,7 +52,7 @@ def _failed(tallies: Tallies) -> list[str]:
     ]
 
 
-def _guessing(tallies: Tallies, baselines: Sequence[Measured]) -> list[str]:
+def _guessing(tallies: Tallies, baselines: Sequence[Baseline]) -> list[str]:
     """Chance is the mean of 1 / choices over the items, where all of them have choices."""
     if tallies.with_choices < max(tallies.items["ok"], 1):
         return []

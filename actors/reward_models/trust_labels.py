@@ -6,7 +6,8 @@ first item.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from actors.config import ModelConfig
 from actors.reward_models import trust_pairs
@@ -15,6 +16,7 @@ from actors.reward_models.process import Stepwise
 from actors.reward_models.trust import LONG, PAIR, Check, company, noise
 from actors.role_config import ScorerConfig
 from actors.roles import Model
+from actors.tournament import mean_of_both
 from actors.types import ConfigError
 
 LEAST = 0.01
@@ -22,14 +24,6 @@ LEAST = 0.01
 spelled otherwise than in training."""
 SUM = ("What is 2 + 3?", "2 + 3 = 5.", "2 + 3 = 17.")
 """A question, and a right and a wrong step to its answer."""
-
-
-async def examine(scorer: ScorerConfig, model: Model, config: ModelConfig) -> list[Check]:
-    """All checks, in order; of labels that are wrong, nothing is read.
-
-    Raises ConfigError (a text doesn't fit into the context), EngineError.
-    """
-    return await EXAMINERS[scorer.kind](scorer, model, config)
 
 
 async def _pairwise(scorer: ScorerConfig, model: Model, config: ModelConfig) -> list[Check]:
@@ -54,7 +48,7 @@ async def _pairwise(scorer: ScorerConfig, model: Model, config: ModelConfig) -> 
             name="known pair",
             passed=first > second,
             wanted=f"to {question!r} the reply {better!r} above {worse!r}, over both orders",
-            got=f"{(first + 1.0 - second) / 2.0:.4g}, of P({asked.names[0]}) = {first:.4g} shown "
+            got=f"{mean_of_both(first, second):.4g}, of P({asked.names[0]}) = {first:.4g} shown "
             f"first and {second:.4g} shown second",
         )
     )
@@ -123,7 +117,11 @@ class _Asked:
         ]
 
 
-EXAMINERS: Mapping[str, Callable[[ScorerConfig, Model, ModelConfig], Awaitable[list[Check]]]] = {
+Examiner = Callable[[ScorerConfig, Model, ModelConfig], Coroutine[Any, Any, list[Check]]]
+EXAMINERS: Mapping[str, Examiner] = {
     "pairwise": _pairwise,
     "process": _process,
 }
+"""By the scorer's kind: all checks, in order; of labels that are wrong, nothing is read. Raises
+ConfigError (a text doesn't fit into the context), EngineError.
+"""

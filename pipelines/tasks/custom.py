@@ -156,13 +156,16 @@ class Custom(RowTask[CustomConfig]):
         )
 
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
+        try:
+            return self._graded(item, text, finish_reason)
+        except TimeoutError:  # Of a pattern.
+            return Grade(answer=None, outcome="timed_out", metrics=())
+
+    def _graded(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
         cut = finish_reason == "length"
         if self.config.has_checks:
             return self._checked(read(item.reference), final_part(text), cut=cut)
-        try:
-            answer = self._extract(final_part(text), item.choices, cut=cut)
-        except TimeoutError:
-            return Grade(answer=None, outcome="timed_out", metrics=())
+        answer = self._extract(final_part(text), item.choices, cut=cut)
         if self.config.compare == "symbolic":
             return grade_symbolic(self._checker, item.reference, answer, finish_reason)
         answer = None if answer is None else self._canonical(answer)
@@ -174,17 +177,14 @@ class Custom(RowTask[CustomConfig]):
         return Grade(answer=answer, outcome=outcome, metrics=credit)
 
     def _checked(self, checks: Sequence[Check], text: str, *, cut: bool) -> Grade:
-        try:
-            met = 0.0 if cut else sum(check.holds(text) for check in checks) / len(checks)
-        except TimeoutError:
-            return Grade(answer=None, outcome="timed_out", metrics=())
+        met = 0.0 if cut else sum(check.holds(text) for check in checks) / len(checks)
         answer = None if cut else self._canonical(text)
         is_right = met == 1.0
         none: Outcome = "truncated" if cut else "no_answer"
         return Grade(
             answer=answer,
             outcome=none if answer is None else "correct" if is_right else "wrong",
-            metrics=(("accuracy", float(met == 1.0)), ("checks", met)),
+            metrics=(("accuracy", float(is_right)), ("checks", met)),
         )
 
     def _gold(self, row: Row) -> Any:

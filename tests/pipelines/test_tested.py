@@ -93,3 +93,23 @@ def test_what_each_backend_guarantees_is_said_once():
     assert list(found) == ["landlock", "none"]
     assert "none can be written" in found["landlock"]["keeps"]
     assert found["none"]["lacks"].startswith("everything else")
+
+
+def test_a_reply_that_a_grader_cannot_bear_has_no_verdict_and_ends_nothing(caplog):
+    class Task:
+        error: Exception = RecursionError("too deep")
+
+        def program(self, *_):
+            return None
+
+        def grade(self, *_):
+            raise self.error
+
+    task, item = Task(), next(job().task.items())
+    grade = tested.grade(task, item, "[[[", "stop", {})
+    assert (grade.answer, grade.outcome, grade.metrics) == (None, "ungraded", ())
+    assert f"item {item.id} could not be graded: RecursionError: too deep" in caplog.text
+    # What was asked for wrongly ends the run, as it should.
+    task.error = ConfigError("no such field")
+    with pytest.raises(ConfigError, match="no such field"):
+        tested.grade(task, item, "[[[", "stop", {})

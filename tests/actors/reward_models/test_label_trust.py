@@ -9,7 +9,7 @@ import pytest
 
 from actors.config import ModelConfig
 from actors.reward_models.trust import PAIR
-from actors.reward_models.trust_labels import SUM, examine
+from actors.reward_models.trust_labels import EXAMINERS, SUM
 from actors.role_config import ScorerConfig
 from actors.scorer_table import trusted
 from actors.types import ConfigError
@@ -59,7 +59,8 @@ class Model:
 
 
 def failing(model, scorer, config=HOSTED):
-    return [c.name for c in asyncio.run(examine(scorer, model, config)) if not c.passed]
+    checks = asyncio.run(EXAMINERS[scorer.kind](scorer, model, config))
+    return [c.name for c in checks if not c.passed]
 
 
 @pytest.mark.parametrize("scorer", [PAIRS, STEPS], ids=lambda s: s.kind)
@@ -119,7 +120,7 @@ def test_what_cannot_be_read_is_refused():
             return [(None, 0) if is_long else row for row, is_long in zip(rows, long, strict=True)]
 
     with pytest.raises(ConfigError, match="context that is too short"):
-        asyncio.run(examine(STEPS, Short(), HOSTED))
+        asyncio.run(EXAMINERS["process"](STEPS, Short(), HOSTED))
 
 
 def test_only_what_is_asked_for_labels_and_has_weights_is_tried():
@@ -149,7 +150,7 @@ def test_smollm2_compares_replies_and_is_no_process_model():
 
 
 def test_vllm_is_checked_likewise(vllm):
-    checks = vllm.wait(examine(PAIRS, vllm.fleet.models["small"], VLLM))
+    checks = vllm.wait(EXAMINERS["pairwise"](PAIRS, vllm.fleet.models["small"], VLLM))
     assert [c.name for c in checks if not c.passed] == []
 
 
