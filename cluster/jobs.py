@@ -32,6 +32,12 @@ PATIENCE = 60.0
 """Seconds without a word from the dashboard after which its cluster counts as lost."""
 RETRY = 1.0
 """Seconds between two tries to reach it."""
+TALKATIVE = (
+    "ray.dashboard.modules.job.sdk",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray._private.runtime_env.packaging",
+)
+"""Loggers of Ray that tell of every upload, whatever level Ray's own has."""
 
 _NO_AGENT = (
     "the head's dashboard agent doesn't listen: if its port was taken when the head started (52365 "
@@ -169,9 +175,8 @@ def clocks(config: ClusterConfig) -> Mapping[str, float]:
 
 
 def _connect(address: str) -> JobSubmissionClient:
-    for handler in logging.getLogger("ray").handlers:
-        # Ray's modules set their own levels, and tell of every upload.
-        handler.setLevel(logging.ERROR)
+    for module in TALKATIVE:
+        logging.getLogger(module).setLevel(logging.ERROR)
     # Ray prefers what the environment names to what it is given.
     os.environ["RAY_API_SERVER_ADDRESS"] = address
     try:
