@@ -23,7 +23,7 @@ from asyncio import gather
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from actors.generator import candidate_seed
 from actors.judge_prompts import Form, prompt_of, quoted
@@ -54,14 +54,17 @@ class Judge(ABC):
         self.seed = seed
 
     async def score(self, item: Item, candidates: Sequence[Candidate]) -> list[Score]:
-        """The first candidate of each text bears the cost of judging it."""
+        """The first candidate of each text bears the cost of judging it and keeps what was said."""
         places: dict[str, int] = {}
         for place, candidate in enumerate(candidates):
             places.setdefault(candidate.text, place)
         if not places:
             return []
         found = dict(zip(places, await self.judged(item, places), strict=True))
-        free = {text: replace(score, prompt_tokens=0, tokens=0) for text, score in found.items()}
+        free = {
+            text: replace(score, prompt_tokens=0, tokens=0, said=())
+            for text, score in found.items()
+        }
         return [
             (found if places[c.text] == place else free)[c.text]
             for place, c in enumerate(candidates)
@@ -98,8 +101,7 @@ class Pointwise(Judge):
         return Score(
             value=mean([mean(one.verdicts) for one in heard]),
             parts=tuple(_number(verdict) for one in heard for verdict in one.verdicts),
-            prompt_tokens=sum(one.prompt_tokens for one in heard),
-            tokens=sum(one.tokens for one in heard),
+            **_spent(heard),
         )
 
 
@@ -162,8 +164,7 @@ class Pairwise(Judge):
         return Score(
             value=mean([values[i] for values, _ in held]),
             parts=tuple(float(number) for three in parts for number in three),
-            prompt_tokens=sum(one.prompt_tokens for *_, one in first),
-            tokens=sum(one.tokens for *_, one in first),
+            **_spent([one for *_, one in first]),
         )
 
 
@@ -192,8 +193,7 @@ class Versus(Judge):
         return Score(
             value=mean([self.settled(*both) for both in zip(worth[::2], worth[1::2], strict=True)]),
             parts=tuple(_number(n) for both in zip(worth, weight, strict=True) for n in both),
-            prompt_tokens=sum(one.prompt_tokens for one in heard),
-            tokens=sum(one.tokens for one in heard),
+            **_spent(heard),
         )
 
 
@@ -202,7 +202,8 @@ class KWay(Judge):
 
     Parts: for each juror and order three numbers: the juror, the place at which the candidate was
     shown (0 is A), and 1 if it was chosen, 0 if another, NaN for no verdict. All jurors see the
-    same orders. A prompt's cost is shared evenly, the rest of the division borne by the first.
+    same orders. A prompt's cost is shared evenly, the rest of the division borne by the first,
+    which keeps what was said of all.
     """
 
     form = "choice"
@@ -247,12 +248,14 @@ class KWay(Judge):
             chosen = None if one.verdict is None else float(one.verdict == place)
             by_juror.setdefault(juror, []).append(chosen)
             parts += [juror, place, _number(chosen)]
-        read, written = sum(h.prompt_tokens for h in heard), sum(h.tokens for h in heard)
+        spent = _spent(heard)
+        read, written = spent["prompt_tokens"], spent["tokens"]
         return Score(
             value=mean([mean(row) for row in by_juror.values()]),
             parts=tuple(parts),
             prompt_tokens=read // num + (read % num if i == 0 else 0),
             tokens=written // num + (written % num if i == 0 else 0),
+            said=spent["said"] if i == 0 else (),
         )
 
 
@@ -312,6 +315,22 @@ def mean(verdicts: Sequence[float | None]) -> float | None:
     """Of those that there are; None where there are none."""
     known = [verdict for verdict in verdicts if verdict is not None]
     return math.fsum(known) / len(known) if known else None
+
+
+class _Spent(TypedDict):
+    """What hearings took, and what was said there."""
+
+    prompt_tokens: int
+    tokens: int
+    said: tuple[str, ...]
+
+
+def _spent(heard: Sequence[Hearing]) -> _Spent:
+    return {
+        "prompt_tokens": sum(one.prompt_tokens for one in heard),
+        "tokens": sum(one.tokens for one in heard),
+        "said": tuple(text for one in heard for text in one.said),
+    }
 
 
 def _number(verdict: float | None) -> float:

@@ -31,6 +31,9 @@ class Hearing:
     tokens: int
     weights: tuple[float, ...] = ()
     """Of a weighed verdict: the probability of each of the closed set, together 1."""
+    said: tuple[str, ...] = ()
+    """For each verdict that was written the reply that holds it, or the last one that held none;
+    an empty text where the prompt is too long."""
 
     @property
     def verdict(self) -> float | None:
@@ -75,12 +78,14 @@ class Juror:
             else scale(prompt.verdict, prompt.low, prompt.high)
         )
         verdicts: list[float | None] = [None] * num
+        said = [""] * num
         replies: list[Completion] = []
         for attempt in range(1 + self._settings.retries):
             owed = [number for number in range(num) if verdicts[number] is None]
             drawn = await self._draw(case, owed, attempt, greedy=num == 1 and attempt == 0)
             for number, reply in zip(owed, drawn, strict=False):
                 verdicts[number] = read(reply.text, reply.finish_reason)
+                said[number] = reply.text
             replies += drawn
             if not drawn or None not in verdicts:
                 break
@@ -88,6 +93,7 @@ class Juror:
             verdicts=tuple(verdicts),
             prompt_tokens=sum(reply.prompt_tokens for reply in replies),
             tokens=sum(len(reply.token_ids) for reply in replies),
+            said=tuple(said),
         )
 
     async def _likeliest(self, case: Item, allowed: Mapping[int, str]) -> Hearing:

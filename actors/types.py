@@ -252,6 +252,8 @@ class Score:
     """Prompt tokens read to make this score: its compute cost."""
     tokens: int = 0
     """Tokens generated to make this score."""
+    said: tuple[str, ...] = ()
+    """What judges wrote to make it, a reply for each verdict; empty: nothing was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

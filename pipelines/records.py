@@ -180,7 +180,7 @@ def _item(record: Record) -> Item:
 def _scores_of(solution: Solution, position: int) -> list[ScoreRecord]:
     rows = [(name, scores[position]) for name, scores in solution.scores.items()]
     return [
-        ScoreRecord(scorer=name, value=score.value, parts=score.parts)
+        ScoreRecord(scorer=name, value=score.value, parts=score.parts, said=score.said)
         for name, score in rows
         if score is not None
     ]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-VERSION = "3"
+VERSION = "4"
 """Of this layout; kept in every file's metadata."""
 
 Outcome = Literal[
@@ -63,6 +63,8 @@ class ScoreRecord:
     scorer: str
     value: float | None
     parts: tuple[float, ...] = ()
+    said: tuple[str, ...] = ()
+    """What judges wrote, a reply for each verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +210,11 @@ def _many(fields: list[pa.Field]) -> pa.DataType:
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 _SCORE = _fields(
-    "value", scorer=_TEXT, value=_FLOAT, parts=pa.list_(pa.field("item", _FLOAT, nullable=False))
+    "value",
+    scorer=_TEXT,
+    value=_FLOAT,
+    parts=pa.list_(pa.field("item", _FLOAT, nullable=False)),
+    said=pa.list_(pa.field("item", _TEXT, nullable=False)),
 )
 _REPLY = _fields(
     "tokens seed logprob",

@@ -172,8 +172,15 @@ function candidate(item, one) {
   const head = make("summary", {}, make("i", {class: "dot " + one.outcome}), called(one) + " · ", said(answer), make("span", {class: "soft"},
     ` · ${words(one.outcome)} · ${one.member}${pooled(one)}${one.tokens === undefined ? "" : ` · ${one.tokens} tokens`}${scores.join("")} `), ...chosen);
   const box = make("details", {class: "candidate"}, head);
-  box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(block(one.text || ""), make("p", {class: "note"}, ...about(one))); });
+  box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(block(one.text || ""), make("p", {class: "note"}, ...about(one)), ...judged(one)); });
   return box;
+}
+
+function* judged(one) {
+  for (const [name, replies] of Object.entries(one.said || {})) {
+    const total = replies.length === 1 ? "a reply" : `${replies.length} replies`;
+    yield make("details", {class: "said"}, make("summary", {}, `${name} wrote ${total}`), ...replies.map(block));
+  }
 }
 
 function* about(one) {

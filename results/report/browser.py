@@ -125,6 +125,7 @@ def _candidate(candidate: CandidateRecord) -> dict[str, Any]:
         "logprob": None if candidate.logprob is None else finite(candidate.logprob),
         "seed": candidate.seed and str(candidate.seed),
         "scores": scores,
+        "said": {s.scorer: said for s in candidate.scores if (said := [*filter(None, s.said)])},
         "credit": {grade.metric: finite(grade.value) for grade in candidate.grade},
         "writers": [reply.member for reply in candidate.replies],
     }

@@ -93,7 +93,7 @@ def values(scores: Sequence[Score]) -> list[float | None]:
 def test_one_verdict_is_decoded_greedily_and_read() -> None:
     model = Writer(by_worth)
     (score,) = scored("judge", model, ["3"])
-    assert score == Score(value=3.0, parts=(3.0,), prompt_tokens=10, tokens=3)
+    assert score == Score(value=3.0, parts=(3.0,), prompt_tokens=10, tokens=3, said=("Score: 3",))
     assert [seeds for _, seeds in model.asked] == [(None,)]
 
 
@@ -105,7 +105,13 @@ def test_several_verdicts_are_drawn_from_seeds_of_their_own_and_averaged() -> No
         return f"Score: {len(seeds)}"
 
     (score,) = scored("judge", Writer(growing), ["x"], judge={"repeats": 3})
-    assert score == Score(value=2.0, parts=(1.0, 2.0, 3.0), prompt_tokens=30, tokens=9)
+    assert score == Score(
+        value=2.0,
+        parts=(1.0, 2.0, 3.0),
+        prompt_tokens=30,
+        tokens=9,
+        said=("Score: 1", "Score: 2", "Score: 3"),
+    )
     assert None not in seeds
     assert len(set(seeds)) == 3
 
@@ -116,7 +122,8 @@ def test_a_reply_without_a_verdict_is_drawn_again_from_a_new_seed_and_paid_for()
 
     model = Writer(late)
     (score,) = scored("judge", model, ["x"], judge={"retries": 2})
-    assert score == Score(value=4.0, parts=(4.0,), prompt_tokens=30, tokens=9)
+    # Of several attempts the one that was read is kept.
+    assert score == Score(value=4.0, parts=(4.0,), prompt_tokens=30, tokens=9, said=("Score: 4",))
     first, second, third = (seeds for _, seeds in model.asked)
     assert first == (None,)
     assert len({first, second, third}) == 3
@@ -144,7 +151,7 @@ def test_without_a_verdict_after_all_retries_there_is_no_score() -> None:
     (score,) = scored("judge", model, ["x"], judge={"retries": 3})
     assert (score.value, len(model.asked)) == (None, 4)
     assert math.isnan(score.parts[0])
-    assert score.tokens == 12
+    assert (score.tokens, score.said) == (12, ("I'd rather not say.",))
 
 
 def test_a_text_too_long_to_be_judged_costs_the_others_nothing() -> None:
@@ -158,6 +165,7 @@ def test_equal_texts_are_judged_once_and_paid_for_once() -> None:
     assert values(scores) == [3.0, 2.0, 3.0]
     assert len(model.asked) == 2
     assert [score.tokens for score in scores] == [3, 3, 0]
+    assert [score.said for score in scores] == [("Score: 3",), ("Score: 2",), ()]
 
 
 def test_seeds_depend_on_run_item_prompt_and_juror_and_on_nothing_else() -> None:
@@ -268,6 +276,7 @@ def test_one_of_several_is_chosen_in_every_order() -> None:
     places = [order.index("3") for order in orders]
     assert scores[1].parts == tuple(x for place in places for x in (0.0, place, 1.0))
     assert sum(score.tokens for score in scores) == 24
+    assert [len(score.said) for score in scores] == [8, 0, 0]
 
 
 def test_a_liking_for_a_letter_is_averaged_over_orders() -> None:

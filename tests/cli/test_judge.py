@@ -85,6 +85,12 @@ def test_every_judgement_is_kept_and_paid_for(done: tuple[Path, Any], tools: Any
             known = [part for part in marks.parts if not math.isnan(part)]
             assert marks.value == (1.0 if known else None)
             assert len(jury.parts) % 3 == 0
+        said: dict[str, tuple[str, ...]] = {}
+        for candidate in record.candidates:
+            said.setdefault(candidate.text, candidate.scores[0].said)
+        for replies in said.values():
+            assert len(replies) == 2
+            assert {*replies} <= {"Poor.\nScore: 1", "Hm.", "Score: 9"}
         texts = {c.text for c in record.candidates}
         # Each text is judged twice, and once more where a reply held no verdict.
         first = {c.text: c.scores[0].parts for c in record.candidates}

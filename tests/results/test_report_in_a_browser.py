@@ -12,7 +12,7 @@ import pytest
 
 from results.report import report, write_report
 from results.report.view import Viewer
-from results.schema import Record, Turn
+from results.schema import Record, ScoreRecord, Turn
 
 EVIL = (
     "<script>document.title = 'owned'</script></script><!--<script><img src=x onerror=alert(1)>"
@@ -50,8 +50,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def records(make_record: Callable[..., Record]) -> list[Record]:
     found = [make_record(number) for number in range(45)]
+    judged = (ScoreRecord(scorer="judge", value=3.0, said=(f"Fair: {EVIL}", "")),)
     evil = tuple(
-        replace(c, text=EVIL if c.index else LINE, answer=EVIL) for c in found[3].candidates
+        replace(c, text=EVIL if c.index else LINE, answer=EVIL, scores=judged)
+        for c in found[3].candidates
     )
     asked = (Turn(role=EVIL, content=EVIL),)
     found[3] = replace(found[3], candidates=evil, messages=asked, reference=EVIL, choices=(EVIL,))
@@ -108,6 +110,7 @@ def open_item(page: Any, place: int) -> str:
         const candidates = [...box.querySelectorAll('.candidate')];
         for (const one of candidates) one.open = true;
         while (candidates.some(one => one.childElementCount < 3)) await wait();
+        for (const one of box.querySelectorAll('.said')) one.open = true;
         return box.innerText; }})()"""
     )
     return text
@@ -168,7 +171,10 @@ def test_what_a_model_wrote_stays_text(
     title = page.run("document.title")
     before = page.run("document.querySelectorAll('script, img').length")
     seen = open_item(page, 0)
-    assert "<script>document.title = 'owned'</script></script><!--<script><img src=x" in seen
+    script = "<script>document.title = 'owned'</script></script><!--<script><img src=x"
+    assert script in seen
+    assert f"Fair: {script}" in seen
+    assert "judge wrote a reply" in seen
     for mark in ("U+2028", "U+001B", "U+202E", "{{ 7 * 7 }}", "Show all 45,000 characters"):
         assert mark in seen
     assert page.run("document.title") == title
