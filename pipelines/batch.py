@@ -6,6 +6,7 @@ They are runs like any other: the same directory, faults, runners and resumption
 their config from the command line; `scored` joins the scores with the columns of the data.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ class Request:
 
     data: str
     scorer: str
-    """A scorer's kind; also what the new columns are called."""
+    """A scorer's kind."""
+    name: str
+    """What the new columns begin with."""
     model: str
     engine: str
     columns: Mapping[str, str]
@@ -65,17 +68,19 @@ def config_of(request: Request) -> RunConfig:
             f"{request.scorer}: replies of a data set come without what it reads; likelihood asks "
             "a model how likely it finds them"
         )
+    if not re.fullmatch(r"\w+", request.name):
+        raise ConfigError(f"--as {request.name}: wanted letters, digits and underscores")
     stem = Path(request.data.rstrip("/")).name.partition(".")[0] or "data"
     columns = {COLUMNS[part]: name for part, name in request.columns.items()}
     source = str(fetch(request.data)) if is_object(request.data) else request.data
     written = {
-        "name": f"{stem}-{request.scorer}",
+        "name": f"{stem}-{request.name}",
         "task": {"name": "data", "source": source, **columns},
         "pipeline": {"name": "given"},
         "models": {"model": {"path": request.model, "engine": request.engine}},
         "roles": {
             "generator": "model",
-            "scorers": {request.scorer: {"kind": request.scorer, "model": "model"}},
+            "scorers": {request.name: {"kind": request.scorer, "model": "model"}},
         },
     }
     return override(written, request.overrides, f"lilliput {request.scorer}")
@@ -117,13 +122,13 @@ def check_names(job: Job) -> None:
         # Only JSON Lines may have other columns in other rows.
         if row.label.endswith(JSON_LINES):
             there.update(row.fields)
-    heads = tuple(f"{scorer}_" for scorer in job.config.roles.scorers)
-    added = {"outcome", "error", *job.config.roles.scorers}
-    taken = sorted(name for name in there if name in added or name.startswith(heads))
+    scorers = tuple(job.config.roles.scorers)
+    heads = tuple(f"{scorer}_" for scorer in scorers)
+    taken = sorted(name for name in there if name in scorers or name.startswith(heads))
     if taken:
         raise ConfigError(
-            f"the data has a column {taken[0]!r}, and what is found would be written under that "
-            f"name; rename it in the data"
+            f"the data has a column {taken[0]!r}, and what is found would be written under names "
+            f"like that; give them another with --as NAME"
         )
 
 

@@ -30,6 +30,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Config keys: models.model.cpus=2"),
 ]
+Named = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="What new columns begin with, if not the scorer's own name."
+    ),
+]
 Output = Annotated[str | None, typer.Option("--output", "-o", help="The run directory.")]
 Engine = Annotated[str, typer.Option(help="A name that `lilliput ls engines` shows.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; start nothing.")]
@@ -42,6 +48,7 @@ def reward(
     model: Model,
     overrides: Overrides = None,
     column: Column = None,
+    named: Named = None,
     output: Output = None,
     engine: Engine = "reward",
     dry_run: DryRun = False,
@@ -49,7 +56,7 @@ def reward(
     as_json: Json = False,
 ) -> None:
     """Score every reply of a data set with a reward model; the same command again goes on."""
-    asked = (data, model, engine, overrides, column)
+    asked = (data, model, engine, overrides, column, named)
     _score("reward", asked, output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
 
 
@@ -58,6 +65,7 @@ def judge(
     model: Model,
     overrides: Overrides = None,
     column: Column = None,
+    named: Named = None,
     output: Output = None,
     engine: Engine = "vllm",
     dry_run: DryRun = False,
@@ -65,7 +73,7 @@ def judge(
     as_json: Json = False,
 ) -> None:
     """Let a language model judge every reply of a data set."""
-    asked = (data, model, engine, overrides, column)
+    asked = (data, model, engine, overrides, column, named)
     _score("judge", asked, output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
 
 
@@ -74,6 +82,7 @@ def rank(
     model: Model,
     overrides: Overrides = None,
     column: Column = None,
+    named: Named = None,
     by: Annotated[str, typer.Option(help="A name that `lilliput ls scorers` shows.")] = "pairwise",
     output: Output = None,
     engine: Annotated[
@@ -91,7 +100,7 @@ def rank(
     asks = SCORERS[by].asks if by in SCORERS else ()
     usual = "reward" if "reward" in asks else "vllm"
     engine = engine or (suited(model, usual) if "pairs" in asks else usual)
-    asked = (data, model, engine, overrides, column)
+    asked = (data, model, engine, overrides, column, named)
     _score(by, asked, output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
 
 
@@ -178,7 +187,7 @@ def check_sandbox(
 
 def _score(
     scorer: str,
-    asked: tuple[str, str, str, list[str] | None, list[str] | None],
+    asked: tuple[str, str, str, list[str] | None, list[str] | None, str | None],
     *,
     output: str | None,
     dry_run: bool,
@@ -198,10 +207,11 @@ def _score(
     from pipelines.scored import write_scored
     from pipelines.start import Options, run_jobs
 
-    data, model, engine, overrides, column = asked
+    data, model, engine, overrides, column, named = asked
     request = Request(
         data=data,
         scorer=scorer,
+        name=named or scorer,
         model=model,
         engine=engine,
         columns=parsed_columns(column or ()),
@@ -215,6 +225,7 @@ def _score(
     again = ["reward"] if scorer == "reward" else ["rank", "--by", scorer]
     again += [data, "--model", model, "--engine", engine, *(overrides or ())]
     again += [word for one in column or () for word in ("--column", one)]
+    again += ["--as", named] if named else []
 
     def conclude(job: "Job", where: "Directory", summary: "Summary") -> list[str]:
         return [*sections(summary), f"scored:  {write_scored(job, where)}"]

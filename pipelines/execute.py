@@ -207,8 +207,9 @@ def _prompt_tokens(job: Job, name: str) -> str:
     # In a child: tokenizers of transformers bring torch along, which a driver has no use for.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
         total = longest = 0
-        items = job.task.items()
-        while messages := [job.method.prompt(item) for item in islice(items, 4096)]:
+        # An item without a prompt is never sent.
+        prompts = (found for item in job.task.items() if (found := job.method.prompt(item)))
+        while messages := [*islice(prompts, 4096)]:
             counts = child.submit(count_tokens, directory, model.template, messages).result()
             total, longest = total + sum(counts), max(longest, *counts)
     each, mean = job.method.sends(job.method_config), total / job.task.num_items

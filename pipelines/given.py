@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.config import StrictConfig
 from actors.roles import Scorer
-from actors.types import Candidate, Item, Message, Score
+from actors.types import Candidate, Item, ItemError, Message, Score
 from pipelines.base import Solution
 from pipelines.methods import estimators, votes
 from pipelines.methods.votes import WeightKind
@@ -28,7 +28,12 @@ class Config(StrictConfig):
 
 
 async def solve(item: Item, config: Config, *, scorers: Mapping[str, Scorer]) -> Solution:
-    """Score one item's candidates. Errors rise to the runner, which records them on the item."""
+    """Score one item's candidates. Errors rise to the runner, which records them on the item.
+
+    Raises ItemError for an item without candidates, and as the scorers do.
+    """
+    if not item.choices:
+        raise ItemError("error", "no reply to score: the data has a null where one belongs")
     candidates = [
         Candidate(
             index=index,

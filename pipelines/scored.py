@@ -5,28 +5,31 @@
 
 Of a row with one reply a scorer NAME adds `NAME` and `NAME_PART` for each named part; of a pair
 `NAME_chosen`, `NAME_rejected` and `NAME_margin`; of a list `NAME` (a list), `NAME_best`,
-`NAME_order` (indices, the best first) and `NAME_margin` (of the best over the next). `outcome` and
-`error` say which rows could not be scored. Null: no verdict.
+`NAME_order` (indices, the best first) and `NAME_margin` (of the best over the next). `NAME_outcome`
+and `NAME_error` say which rows could not be scored. Null: no verdict. A judge that writes its
+verdicts adds `NAME_said`, a list of its replies; of several replies in a row a list for each.
 """
 
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from actors.formats import json_line, schema
+from actors.judge import JUDGES
 from pipelines.job import Job
 from pipelines.tasks.data import Data
 from pipelines.tasks.files import FileSource, FolderSource
 from results.directories import LocalDirectory, Where, open_directory
 from results.parts import read_records
-from results.schema import CandidateRecord, Record
+from results.schema import CandidateRecord, Record, ScoreRecord
 from results.store import read_manifest
 
 SILENT = "gave no score: a reply doesn't fit into the model's context, or no verdict could be read"
@@ -36,9 +39,19 @@ BATCH = 1024
 OF_MODELS = ("reward", "states")
 """Kinds of scorers whose parts are the model's."""
 
+T = TypeVar("T")
 Fields = dict[str, Any]
 Added = Mapping[str, pa.DataType]
 """Columns that the data doesn't have yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scorer:
+    name: str
+    parts: tuple[str, ...]
+    """Names of its scores' parts."""
+    writes: bool
+    """It is a judge that writes its verdicts down."""
 
 
 def write_scored(job: Job, run_dir: Where) -> str:
@@ -50,14 +63,12 @@ def write_scored(job: Job, run_dir: Where) -> str:
     task: Any = job.task
     assert isinstance(task, Data), "of a job that `batch.config_of` made"
     first = next(task.source.rows())
-    parts = _part_names(run_dir)
+    scorers = _scorers(job, run_dir)
     added = {
-        name: kind
-        for scorer in job.config.roles.scorers
-        for name, kind in _types(scorer, task.form(first), parts[scorer]).items()
+        name: kind for scorer in scorers for name, kind in _types(scorer, task.form(first)).items()
     }
     own = _schema(task.source)
-    rows = _joined(task, read_records(run_dir), parts)
+    rows = _joined(task, read_records(run_dir), scorers)
     directory = open_directory(run_dir)
     folder = directory.path if isinstance(directory, LocalDirectory) else Path()
     suffix, make = _format(first.label)
@@ -81,76 +92,87 @@ def _schema(source: Any) -> pa.Schema | None:
     return None
 
 
-def _joined(
-    task: Data, records: Iterator[Record], parts: Mapping[str, Sequence[str]]
-) -> Iterator[Fields]:
+def _joined(task: Data, records: Iterator[Record], scorers: Sequence[_Scorer]) -> Iterator[Fields]:
     rows = task.source.rows()
     for record in records:
         # Records are in the order of the rows; a limited run has passed some over.
         row = next(row for row in rows if task.row_name(row) == record.item_id)
         error = record.error.message if record.error else None
-        added: Fields = {"outcome": record.outcome, "error": error}
-        for scorer, names in parts.items():
-            added |= _values(scorer, task.form(row), names, record.candidates)
-            if error is None and any(_score(c, scorer)[0] is None for c in record.candidates):
-                added["error"] = f"{scorer} {SILENT}"
+        added: Fields = {}
+        for scorer in scorers:
+            found = [_score(candidate, scorer.name) for candidate in record.candidates]
+            is_silent = any(score.value is None for score in found)
+            own = _values(scorer, task.form(row), found)
+            own["outcome"] = record.outcome
+            own["error"] = error or (f"{scorer.name} {SILENT}" if is_silent else None)
+            added |= _named(scorer, own)
         yield {**row.fields, **added}
 
 
-def _values(
-    scorer: str, form: str, parts: Sequence[str], candidates: Sequence[CandidateRecord]
-) -> Fields:
-    """What one scorer says of a row; the names are those of `_types`."""
-    found = [_score(candidate, scorer) for candidate in candidates]
-    values = [value for value, _ in found]
+def _values(scorer: _Scorer, form: str, found: Sequence[ScoreRecord]) -> Fields:
+    """What one scorer says of the replies in a row. The names are those of `_types`."""
+    values = [score.value for score in found]
+    said: Fields = {}
+    if scorer.writes:
+        replies = [[*score.said] for score in found]
+        said["said"] = replies if form != "one" else replies[0] if replies else []
     if form == "one":
-        value, details = found[0] if found else (None, ())
-        named = dict(zip(parts, details, strict=False))
-        return {scorer: value, **{f"{scorer}_{name}": named.get(name) for name in parts}}
-    known = [i for i, value in enumerate(values) if value is not None]
-    order = sorted(known, key=lambda i: (-(values[i] or 0.0), i))
+        parts = dict(zip(scorer.parts, found[0].parts if found else (), strict=False))
+        named = {name: parts.get(name) for name in scorer.parts}
+        return {"": values[0] if values else None, **named, **said}
     if form == "pair":
         first, second = values or (None, None)
         margin = None if first is None or second is None else first - second
-        names = (f"{scorer}_chosen", f"{scorer}_rejected", f"{scorer}_margin")
-        return dict(zip(names, (first, second, margin), strict=True))
+        return {"chosen": first, "rejected": second, "margin": margin, **said}
+    known = [i for i, value in enumerate(values) if value is not None]
+    order = sorted(known, key=lambda i: (-(values[i] or 0.0), i))
     best = [values[i] or 0.0 for i in order[:2]]
     return {
-        scorer: values,
-        f"{scorer}_best": order[0] if order else None,
-        f"{scorer}_order": order,
-        f"{scorer}_margin": best[0] - best[1] if len(best) > 1 else None,
+        "": values,
+        "best": order[0] if order else None,
+        "order": order,
+        "margin": best[0] - best[1] if len(best) > 1 else None,
+        **said,
     }
 
 
-def _types(scorer: str, form: str, parts: Sequence[str]) -> dict[str, pa.DataType]:
-    real = pa.float64()
+def _types(scorer: _Scorer, form: str) -> dict[str, pa.DataType]:
+    """The columns that a scorer adds."""
+    real, text = pa.float64(), pa.string()
+    kinds: dict[str, pa.DataType]
     if form == "one":
-        return {scorer: real, **{f"{scorer}_{name}": real for name in parts}}
-    if form == "pair":
-        return {f"{scorer}_{name}": real for name in ("chosen", "rejected", "margin")}
-    return {
-        scorer: pa.list_(real),
-        f"{scorer}_best": pa.int64(),
-        f"{scorer}_order": pa.list_(pa.int64()),
-        f"{scorer}_margin": real,
-    }
+        kinds = {"": real, **dict.fromkeys(scorer.parts, real)}
+    elif form == "pair":
+        kinds = dict.fromkeys(("chosen", "rejected", "margin"), real)
+    else:
+        kinds = {"": pa.list_(real), "best": pa.int64(), "order": pa.list_(pa.int64())}
+        kinds["margin"] = real
+    if scorer.writes:
+        kinds["said"] = pa.list_(text) if form == "one" else pa.list_(pa.list_(text))
+    return _named(scorer, {**kinds, "outcome": text, "error": text})
 
 
-def _score(candidate: CandidateRecord, scorer: str) -> tuple[float | None, tuple[float, ...]]:
-    found = {score.scorer: (score.value, score.parts) for score in candidate.scores}
-    return found.get(scorer, (None, ()))
+def _named(scorer: _Scorer, columns: Mapping[str, T]) -> dict[str, T]:
+    return {f"{scorer.name}_{name}" if name else scorer.name: v for name, v in columns.items()}
 
 
-def _part_names(run_dir: Where) -> dict[str, Sequence[str]]:
-    """By scorer, the names of its scores' parts, as its model gave them."""
-    manifest = read_manifest(run_dir)
-    models = {info["model"]: info.get("parts", ()) for info in manifest.about.get("replicas", [])}
-    scorers = manifest.identity["roles"]["scorers"]
-    return {
-        name: models.get(scorer["model"], ()) if scorer["kind"] in OF_MODELS else ()
-        for name, scorer in scorers.items()
-    }
+def _score(candidate: CandidateRecord, scorer: str) -> ScoreRecord:
+    found = {score.scorer: score for score in candidate.scores}
+    return found.get(scorer, ScoreRecord(scorer=scorer, value=None))
+
+
+def _scorers(job: Job, run_dir: Where) -> list[_Scorer]:
+    """What the run's scorers add. The names of parts are as their models gave them."""
+    replicas = read_manifest(run_dir).about.get("replicas", [])
+    parts = {info["model"]: tuple(info.get("parts", ())) for info in replicas}
+    return [
+        _Scorer(
+            name=name,
+            parts=parts.get(scorer.model, ()) if scorer.kind in OF_MODELS else (),
+            writes=scorer.kind in JUDGES and not scorer.judge.constrained,
+        )
+        for name, scorer in job.config.roles.scorers.items()
+    ]
 
 
 class Writer(Protocol):
@@ -202,10 +224,9 @@ class _Parquet:
 
     def write(self, rows: Sequence[Fields]) -> None:
         if self._writer is None:
-            added = {**self._added, "outcome": pa.string(), "error": pa.string()}
             own = self._own or pa.Table.from_pylist([*rows]).schema
-            fields = [field for field in own if field.name not in added]
-            whole = pa.schema([*fields, *(pa.field(*one) for one in added.items())])
+            fields = [field for field in own if field.name not in self._added]
+            whole = pa.schema([*fields, *(pa.field(*one) for one in self._added.items())])
             self._writer = pq.ParquetWriter(self._path, whole, compression="zstd")
         self._writer.write_table(pa.Table.from_pylist([*rows], schema=self._writer.schema))
 

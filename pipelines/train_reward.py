@@ -43,6 +43,7 @@ def train(request: Request, console: Console) -> list[Accuracy]:
     asked = batch.Request(
         data=_rows(request, place),
         scorer=SCORER,
+        name=SCORER,
         model=request.base,
         engine=SCORER,
         columns={},
@@ -120,9 +121,11 @@ def _labels(job: Job, request: Request) -> Iterator[tuple[str, list[list[float]]
         elif form == "pair":
             yield task.row_name(row), [[1.0], [0.0]]
         elif form == "many" and isinstance(row.fields.get("correct"), list):
-            labels, replies = row.fields["correct"], len(task.item(row).choices)
-            if len(labels) != replies:
-                raise row.error(f"{len(labels)} labels in field 'correct' of {replies} candidates")
+            labels, replies = row.fields["correct"], task.item(row).choices
+            if replies and len(labels) != len(replies):
+                raise row.error(
+                    f"{len(labels)} labels in field 'correct' of {len(replies)} candidates"
+                )
             yield task.row_name(row), [[_value(row, "correct", label)] for label in labels]
         else:
             raise row.error(

@@ -8,7 +8,8 @@
 A prompt is text or a list of turns ({role, content}); so are chosen and rejected, which may begin
 with the prompt. A text may also be a dialogue in the form of Anthropic's HH data, with turns behind
 "Human:" and "Assistant:".
-Columns that aren't named are looked for by their usual names.
+Columns that aren't named are looked for by their usual names. A row with a null among its replies
+has no choices: pipeline `given` records that it can't be scored, and goes on.
 
 Metric   accuracy, where a row says which reply is right; otherwise none.
 """
@@ -35,6 +36,9 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 
 FORMS = (("chosen", "rejected"), ("prompt", "candidates"), ("messages",), ("prompt", "response"))
 """What a row may hold; the first form that it has all columns of is taken."""
+
+REPLIES = ("response", "messages", "chosen", "rejected", "candidates")
+"""Parts of a row that are scored."""
 
 HH_TURN = re.compile(r"\n\n(Human|Assistant): ?")
 ROLES = {"human": "user", "gpt": "assistant", "Human": "user", "Assistant": "assistant"}
@@ -77,7 +81,9 @@ class Data(RowTask[DataConfig]):
     def item(self, row: Row) -> Item:
         columns = self.columns(row)
         turns = _turns(row, columns["prompt"]) if "prompt" in columns else []
-        if "chosen" in columns:
+        if any(_has_null(row, columns[part]) for part in REPLIES if part in columns):
+            texts: list[str] = []
+        elif "chosen" in columns:
             turns, texts = _pair(row, columns, turns)
         elif "candidates" in columns:
             texts = _texts(row, columns["candidates"])
@@ -88,7 +94,7 @@ class Data(RowTask[DataConfig]):
             texts = [row.text(columns["response"])]
         if self.config.system:
             turns = [Message(role="system", content=self.config.system), *turns]
-        if not turns:
+        if texts and not turns:
             raise row.error("a reply without a prompt")
         if (subset := columns.get("subset")) is not None and subset not in row.fields:
             raise row.error(f"no field {subset!r}; it has: {row.names}")
@@ -97,7 +103,7 @@ class Data(RowTask[DataConfig]):
             id=self.row_name(row),
             task=self.name,
             messages=tuple(turns),
-            question=turns[-1].content,
+            question=turns[-1].content if turns else "",
             reference="0" if "chosen" in columns else "",
             choices=tuple(texts),
             category="" if category is None else str(category),
@@ -130,6 +136,12 @@ def _field(part: str) -> str:
 
 def _usual(row: Row, part: str) -> str | None:
     return next((name for name in USUAL[part] if name in row.fields), None)
+
+
+def _has_null(row: Row, column: str) -> bool:
+    """A null stands in place of a reply, or of one of several."""
+    value = row.fields.get(column, "")
+    return value is None or (isinstance(value, list) and None in value)
 
 
 def _turns(row: Row, column: str) -> list[Message]:

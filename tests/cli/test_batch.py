@@ -1,5 +1,6 @@
 """Scoring data sets from the shell: what is added to them, going on, and what is refused."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def test_every_column_stays_and_the_scores_stand_beside_it(scored: tuple[Path, A
     rows = after.to_pylist()
     for row in rows:
         assert row["reward_margin"] == pytest.approx(row["reward_chosen"] - row["reward_rejected"])
-        assert (row["outcome"], row["error"]) == ("ok", None)
+        assert (row["reward_outcome"], row["reward_error"]) == ("ok", None)
     better = sum(row["reward_margin"] > 0 for row in rows)
     (found,) = (
         row
@@ -69,6 +70,52 @@ def test_the_same_command_again_asks_nothing_and_writes_the_same(
     assert ended.returncode == 0
     assert "starting" not in ended.stdout
     assert (folder / "out" / "scored.parquet").read_bytes() == first
+
+
+def test_scored_data_are_scored_again_under_another_name(
+    scored: tuple[Path, Any], tools: Any
+) -> None:
+    folder, _ = scored
+    once = folder / "out" / "scored.parquet"
+    ended = tools.called(folder, "reward", str(once), *FAKE, "--output", "more")
+    assert ended.returncode == 2
+    assert "give them another with --as NAME" in ended.stderr
+    ended = tools.called(folder, "reward", str(once), *FAKE, "--as", "b", "--output", "more")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    both = pq.read_table(folder / "more" / "scored.parquet")
+    kept = pq.read_table(once)
+    assert both.select(kept.column_names).equals(kept)
+    assert both["b_margin"].equals(kept["reward_margin"])
+
+
+def test_what_a_judge_wrote_stands_beside_its_marks(ray: str, tmp_path: Path, tools: Any) -> None:
+    rows = [{"prompt": "Why?", "response": "So."}, {"prompt": "Why?", "response": None}]
+    (tmp_path / "rows.csv").write_text("prompt,response\nWhy?,So.\n")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    texts = 'models.model.fake={texts: ["Fair.\\nScore: 3"]}'
+    for source in ("rows.parquet", "rows.jsonl", "rows.csv"):
+        ended = tools.called(tmp_path, "judge", source, *FAKE, texts, "--output", f"of-{source}")
+        assert ended.returncode == (0 if source == "rows.csv" else 3), ended.stderr
+    first, second = pq.read_table(tmp_path / "of-rows.parquet" / "scored.parquet").to_pylist()
+    assert (first["judge"], first["judge_said"]) == (3.0, ["Fair.\nScore: 3"])
+    assert (second["judge"], second["judge_said"]) == (None, [])
+    lines = (tmp_path / "of-rows.jsonl" / "scored.jsonl").read_text().splitlines()
+    assert [json.loads(line)["judge_said"] for line in lines] == [["Fair.\nScore: 3"], []]
+    with (tmp_path / "of-rows.csv" / "scored.csv").open(newline="") as file:
+        (cells,) = csv.DictReader(file)
+    assert json.loads(cells["judge_said"]) == ["Fair.\nScore: 3"]
+
+
+def test_a_row_without_a_reply_fails_alone(ray: str, tmp_path: Path, tools: Any) -> None:
+    rows = [{"prompt": f"Why {i}?", "response": None if i == 1 else "So."} for i in range(3)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ended = tools.called(tmp_path, "reward", "rows.jsonl", *FAKE, "--output", "out")
+    assert ended.returncode == 3, ended.stderr
+    found = [*map(json.loads, (tmp_path / "out" / "scored.jsonl").read_text().splitlines())]
+    assert [row["reward_outcome"] for row in found] == ["ok", "error", "ok"]
+    assert [row["reward"] is None for row in found] == [False, True, False]
+    assert found[1]["reward_error"].startswith("no reply to score")
 
 
 def test_lists_of_replies_are_ordered_and_text_formats_keep_their_form(

@@ -26,7 +26,7 @@ def job(path: Path, rows: list[dict[str, Any]], **task: Any) -> Any:
     return SimpleNamespace(task=found, config=SimpleNamespace(roles=roles))
 
 
-@pytest.mark.parametrize("name", ["reward", "reward_best", "outcome", "error"])
+@pytest.mark.parametrize("name", ["reward", "reward_best", "reward_error"])
 def test_a_column_that_would_be_written_over_is_refused_in_any_row(
     name: str, tmp_path: Path
 ) -> None:
@@ -37,8 +37,16 @@ def test_a_column_that_would_be_written_over_is_refused_in_any_row(
 
 
 def test_a_scorer_that_reads_how_a_reply_was_drawn_is_refused() -> None:
-    asked = batch.Request(data="x", scorer="mean_logprob", model="m", engine="hf", columns={})
+    asked = batch.Request(
+        data="x", scorer="mean_logprob", name="a", model="m", engine="hf", columns={}
+    )
     with pytest.raises(ConfigError, match="likelihood asks a model"):
+        batch.config_of(asked)
+
+
+def test_a_name_that_no_column_may_have_is_refused() -> None:
+    asked = batch.Request(data="x", scorer="reward", name="a.b", model="m", engine="hf", columns={})
+    with pytest.raises(ConfigError, match=r"--as a\.b: wanted letters"):
         batch.config_of(asked)
 
 

@@ -1,8 +1,11 @@
 """Rows of replies in the forms that published data sets have."""
 
+import asyncio
+
 import pytest
 
-from actors.types import ConfigError
+from actors.types import ConfigError, ItemError
+from pipelines.given import Config, solve
 from pipelines.tasks import load_task
 
 PAIR = {"prompt": "Why?", "chosen": "Because.", "rejected": "No.", "subset": "easy"}
@@ -105,3 +108,19 @@ def test_only_a_pair_says_which_reply_is_right(write_jsonl):
 def test_a_row_that_cannot_be_scored_is_named(write_jsonl, row, problem):
     with pytest.raises(ConfigError, match=problem):
         only(write_jsonl, row)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Why?", "response": None},
+        {"messages": None},
+        {**PAIR, "rejected": None},
+        {"prompt": "Why?", "candidates": ["So.", None]},
+    ],
+)
+def test_a_row_with_a_null_for_a_reply_is_an_item_that_cannot_be_scored(write_jsonl, row):
+    _, item = only(write_jsonl, row)
+    assert item.choices == ()
+    with pytest.raises(ItemError, match="a null where one belongs"):
+        asyncio.run(solve(item, Config(), scorers={}))
