@@ -168,9 +168,9 @@ function candidates(item) {
 function candidate(item, one) {
   const scores = Object.entries(one.scores || {}).map(([name, value]) => ` · ${name} ${number(value)}`);
   const chosen = item.picks.filter(pick => pick.i === one.i && !item.picks.some(other => other.method.includes(" of "))).map(pick => make("span", {class: "pick"}, pick.method));
-  const answer = one.writers ? one.writers.join(", ") : one.answer ?? "no answer";
+  const answer = one.writers ? one.writers.join(", ") : one.decoding === "given" ? one.text || "" : one.answer ?? "no answer";
   const head = make("summary", {}, make("i", {class: "dot " + one.outcome}), called(one) + " · ", said(answer), make("span", {class: "soft"},
-    ` · ${words(one.outcome)} · ${one.member}${pooled(one)}${one.tokens === undefined ? "" : ` · ${one.tokens} tokens`}${scores.join("")} `), ...chosen);
+    ` · ${words(one.outcome)}${one.member === undefined ? "" : ` · ${one.member}`}${pooled(one)}${one.tokens === undefined ? "" : ` · ${one.tokens} tokens`}${scores.join("")} `), ...chosen);
   const box = make("details", {class: "candidate"}, head);
   box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(block(one.text || ""), make("p", {class: "note"}, ...about(one)), ...judged(one)); });
   return box;
@@ -184,8 +184,11 @@ function* judged(one) {
 }
 
 function* about(one) {
-  yield "Answer read from it: "; yield one.answer === undefined ? "none" : said(one.answer, 400);
-  yield ` · ${one.decoding} · ended by ${one.finish}`;
+  if (one.decoding === "given") yield "given with the item";
+  else {
+    yield "Answer read from it: "; yield one.answer === undefined ? "none" : said(one.answer, 400);
+    yield ` · ${one.decoding} · ended by ${one.finish}`;
+  }
   if (one.logprob !== undefined) yield ` · log-probability ${number(one.logprob)}`;
   if (one.seed !== undefined) yield ` · seed ${one.seed}`;
   for (const [name, value] of Object.entries(one.credit || {})) yield ` · ${name} ${number(value)}`;

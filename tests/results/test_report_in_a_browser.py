@@ -182,6 +182,19 @@ def test_what_a_model_wrote_stays_text(
     assert page.complaints == []
 
 
+def test_a_reply_that_was_given_stands_for_itself(
+    page: Any, make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    record = make_record(0)
+    reply = replace(record.candidates[1], decoding="given", member="", text="Because.", answer="0")
+    run = make_run([replace(record, candidates=(reply,)), make_record(1)])
+    page.open(Path(write_report(run)).as_uri())
+    seen = open_item(page, 0)
+    assert "#0 · Because. · " in seen
+    assert "undefined" not in seen
+    assert "Answer read from it" not in seen
+
+
 def test_its_policy_stops_a_script_that_got_in_all_the_same(
     page: Any, make_run: Callable[..., Path], records: list[Record]
 ) -> None:
