@@ -197,11 +197,12 @@ class Progress:
         return "  ".join(parts)
 
     def _rate(self) -> str:
-        """Tokens a second; of a run that generates nothing, items."""
+        """Tokens a second; of a run that generates nothing, items, if need be a minute."""
         seconds = max(self.seconds, 1e-9)
         if self._tokens:
             return f"{self._tokens / seconds:,.0f} tok/s"
-        return f"{self._finished / seconds:,.1f} items/s"
+        rate = self._finished / seconds
+        return f"{rate:,.1f} items/s" if rate >= 1 else f"{60 * rate:,.1f} items/min"
 
     def _replicas(self) -> str:
         """`4 replicas`, or `3 of 4 replicas (1 starting, 2 restarts)`."""

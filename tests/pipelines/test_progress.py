@@ -18,6 +18,16 @@ class Fleet:
         return ()
 
 
+def test_less_than_one_item_a_second_is_some_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    monkeypatch.setattr(Progress, "seconds", 240.0)
+    with Progress(console, 4, Fleet()) as progress:
+        progress.opened(4)
+        progress.add(Tally(items=2, outcomes=Counter(ok=2), latencies=[0.1] * 2))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "0.5 items/min" in said
+
+
 @pytest.mark.parametrize(
     ("tokens", "unit", "other"), [(70, "tok/s", "items/s"), (0, "items/s", "tok/s")]
 )
