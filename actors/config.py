@@ -126,6 +126,13 @@ class FakeConfig(StrictConfig):
     faults: Faults = Faults()
 
 
+class ReplayConfig(StrictConfig):
+    """What of a source is replayed."""
+
+    member: str = ""
+    """The model whose candidates these are; empty: those of all."""
+
+
 class Replicas(StrictConfig):
     """A pool that grows while calls wait and there is room, and shrinks when it is idle. In YAML a
     number n stands for `{min: n, max: n}`, `auto` for `{min: 1}`.
@@ -232,6 +239,7 @@ class ModelConfig(Placement):
     """Passed through to the engine by its own names; a name that it doesn't have is refused
     before anything starts."""
     fake: FakeConfig = FakeConfig()
+    replay: ReplayConfig = ReplayConfig()
     # Not strict: YAML has lists only.
     known_pair: tuple[str, str, str] | None = Field(None, strict=False)
     """Of a reward model: a question, a reply and a worse one, which it must tell apart before it

@@ -125,8 +125,7 @@ class Config(StrictConfig):
     @property
     def base(self) -> tuple[Decoding, ...]:
         """What is decoded without a sweep: greedy, if asked for, and the draws."""
-        asked = self.sampling
-        own = Decoding(asked.temperature, asked.top_p, asked.repetition_penalty)
+        own = of_draws(self.sampling)
         return (own.greedy, own) if self.greedy else (own,)
 
     def _grid(self, base: Decoding) -> Iterator[Decoding]:
@@ -154,6 +153,11 @@ class Config(StrictConfig):
             sampling=self.sampling,
             rankers=tuple(dict.fromkeys((*own, *self.rankers))),
         )
+
+
+def of_draws(sampling: Sampling) -> Decoding:
+    """How draws are decoded."""
+    return Decoding(sampling.temperature, sampling.top_p, sampling.repetition_penalty)
 
 
 async def solve(

@@ -1,22 +1,29 @@
 """What a config must bind for the rankers it names, checked before any model loads."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from actors.engines.replay import decodings
 from actors.judge import MOST_SHOWN
 from actors.types import ConfigError
 from pipelines import decoding, rank
 from pipelines.agreement import SCORER
 from pipelines.config import RunConfig
 from pipelines.methods.consensus import READS
-from results.pools import OF
+from results.pools import OF, Decoding
 
 
 def check_rankers(config: RunConfig, method_config: Any) -> bool:
     """Whether the method draws and ranks. Raises ConfigError for what its rankers lack."""
     if isinstance(method_config, decoding.Config):
-        _check_pools(config, method_config)
+        _check_names(config)
+        swept = {*method_config.decodings} > {*method_config.base}
+        _check_replays(config, method_config.decodings, swept=swept)
         method_config = method_config.ranked()
-    if not isinstance(method_config, rank.Config):
+    elif isinstance(method_config, rank.Config):
+        asked = decoding.of_draws(method_config.sampling)
+        _check_replays(config, (asked.greedy, asked) if method_config.greedy else (asked,))
+    else:
         return False
     for name, judge in config.roles.scorers.items():
         if judge.kind == "judge_kway" and method_config.n > MOST_SHOWN:
@@ -43,14 +50,26 @@ def check_rankers(config: RunConfig, method_config: Any) -> bool:
     return True
 
 
-def _check_pools(config: RunConfig, method_config: decoding.Config) -> None:
+def _check_names(config: RunConfig) -> None:
     names = [*config.roles.shares, *config.roles.scorers]
     if unclear := [name for name in names if OF in name]:
         raise ConfigError(f"{unclear[0]!r}: pipeline decoding has names with {OF!r} for its pools")
-    replays = [name for name in config.roles.shares if config.models[name].engine == "replay"]
-    changed = [d for d in method_config.decodings if d not in method_config.base]
-    if replays and changed:
-        raise ConfigError(
-            f"pipeline.sweep: model {replays[0]!r} is a replay, whose candidates are decoded "
-            "already; bind a model of its own for each file, or leave the sweep out"
-        )
+
+
+def _check_replays(config: RunConfig, asked: Sequence[Decoding], *, swept: bool = False) -> None:
+    """What was made elsewhere is decoded already: it must be what is asked for."""
+    for name in config.roles.shares:
+        model = config.models[name]
+        if model.engine != "replay":
+            continue
+        held = {Decoding(*one) for one in decodings(model)}
+        if swept and not held:
+            raise ConfigError(
+                f"pipeline.sweep: model {name!r} is a replay, whose candidates are decoded already "
+                "and don't say how (`arm`); bind a model for each file, or leave the sweep out"
+            )
+        if held and (missing := [str(one) for one in asked if one not in held]):
+            raise ConfigError(
+                f"models.{name}: {model.path} has no candidates at {missing[0]}; it has "
+                f"{', '.join(sorted(map(str, held)))}: ask for those in pipeline.sampling"
+            )

@@ -9,11 +9,14 @@ candidate:
 
 Needed: `text`, and `item_id` or `prompt` (the bare question). The rest is optional; a row without
 `decoding` is a draw. A row may also hold all draws of its item: `texts`, a list of strings. Rows of
-an item are served in file order.
+an item are served in file order. Where rows say how they were decoded (`arm`, as in the run of a
+study: "t=0.7,p=0.9,r=1" for temperature, top-p and repetition penalty), a request gets those of its
+own decoding.
 """
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,11 @@ REASONS = {
     "length": "length",
     "max_tokens": "length",
 }
+
+ARM = re.compile(r"t=([^,]+),p=([^,]+),r=([^,]+)")
+
+Decoded = tuple[float, ...]
+"""Temperature (0: greedy), top-p and repetition penalty; empty where a source doesn't say."""
 
 NO_WEIGHTS = (
     "a replay has no weights: it can't be asked for log-probabilities; bind a model to that role"
@@ -65,19 +73,23 @@ class ReplayEngine:
         self.device = processor()
         self.num_steps = 0
         self._source = Path(config.path)
-        self._draws: dict[str, list[Completion]] = {}
-        self._greedy: dict[str, Completion] = {}
+        self._draws: dict[tuple[str, Decoded], list[Completion]] = {}
+        self._greedy: dict[tuple[str, Decoded], Completion] = {}
+        self._decoded: set[Decoded] = set()
+        self._members: set[str] = set()
         for number, row in read_rows(self._source):
-            self._add(number, row)
+            if config.replay.member in ("", row.get("member")):
+                self._add(number, row)
         if not self._draws and not self._greedy:
-            raise ConfigError(f"{self._source} holds no candidates")
+            whose = f" of member {config.replay.member!r}" if config.replay.member else ""
+            raise ConfigError(f"{self._source} holds no candidates{whose}")
 
     async def generate(self, requests: Sequence[EngineRequest]) -> list[Completion]:
         """The item's recorded draws in order, and its greedy candidate. Raises ItemError when
         there are fewer.
         """
-        draws = iter(self._find(self._draws, requests[0], [])) if requests else iter(())
-        wanted = sum(r.seed is not None for r in requests)
+        drawn = [request for request in requests if request.seed is not None]
+        draws = iter(self._find(self._draws, drawn[0], []) if drawn else ())
         completions = []
         for request in requests:
             if request.seed is None:
@@ -85,7 +97,7 @@ class ReplayEngine:
             else:
                 found = next(draws, None)
             if found is None:
-                kind = "a greedy candidate" if request.seed is None else f"{wanted} draws"
+                kind = "a greedy candidate" if request.seed is None else f"{len(drawn)} draws"
                 raise ItemError(
                     "error", f"{self._source} does not hold {kind} of item {request.item_id!r}"
                 )
@@ -107,9 +119,14 @@ class ReplayEngine:
     async def close(self) -> None:
         """Nothing to give back."""
 
-    @staticmethod
-    def _find(table: dict[str, Any], request: EngineRequest, default: Any) -> Any:
-        return table.get(f"id:{request.item_id}", table.get(f"q:{request.question}", default))
+    def _find(
+        self, table: Mapping[tuple[str, Decoded], Any], request: EngineRequest, default: Any
+    ) -> Any:
+        asked = request.sampling
+        warm = (0.0, 1.0) if request.seed is None else (asked.temperature, asked.top_p)
+        decoded = () if () in self._decoded else (*warm, asked.repetition_penalty)
+        keys = ((key, decoded) for key in (f"id:{request.item_id}", f"q:{request.question}"))
+        return next((table[key] for key in keys if key in table), default)
 
     def _add(self, number: int, row: Mapping[str, Any]) -> None:
         if row.get("item_id") is not None:
@@ -118,6 +135,7 @@ class ReplayEngine:
             key = f"q:{row['prompt']}"
         else:
             raise self._missing(number, row, "item_id' or 'prompt")
+        place = (key, self._decoding(number, row))
         texts = row["texts"] if row.get("texts") is not None else [row.get("text")]
         decoding = row.get("decoding", "sample")
         if not isinstance(texts, list) or decoding not in (None, "sample", "greedy"):
@@ -130,13 +148,32 @@ class ReplayEngine:
                 raise self._missing(number, row, "text")
             completion = self._completion(number, row, text)
             if decoding == "greedy":
-                if key in self._greedy:
+                if place in self._greedy:
                     raise ConfigError(
                         f"row {number} of {self._source}: a second greedy candidate of its item"
                     )
-                self._greedy[key] = completion
+                self._greedy[place] = completion
             else:
-                self._draws.setdefault(key, []).append(completion)
+                self._draws.setdefault(place, []).append(completion)
+
+    def _decoding(self, number: int, row: Mapping[str, Any]) -> Decoded:
+        """How a row was decoded. Raises ConfigError where only some rows say so, and for pools of
+        several members in one.
+        """
+        found = decoded(row)
+        self._decoded.add(found)
+        self._members.add(row.get("member") or "")
+        if () in self._decoded and len(self._decoded) > 1:
+            raise ConfigError(
+                f"row {number} of {self._source}: wanted the decoding of every row or of none in "
+                f"'arm', got {row.get('arm')!r}"
+            )
+        if found and len(self._members) > 1:
+            raise ConfigError(
+                f"{self._source} holds pools of several members ({', '.join(sorted(self._members))}"
+                "); name one of them: replay: {member: NAME}"
+            )
+        return found
 
     def _completion(self, number: int, row: Mapping[str, Any], text: str) -> Completion:
         reason = row.get("finish_reason")
@@ -170,6 +207,26 @@ class ReplayEngine:
             f"row {number} of {self._source} has no field '{field}'; "
             f"it has: {', '.join(sorted(row))}"
         )
+
+
+def decoded(row: Mapping[str, Any]) -> Decoded:
+    """How a candidate was decoded, as its row says."""
+    arm = ARM.fullmatch(row.get("arm") or "")
+    return tuple(map(float, arm.groups())) if arm else ()
+
+
+def decodings(config: ModelConfig) -> set[Decoded]:
+    """Of the first item's candidates in a source; none where it doesn't say. Raises ConfigError."""
+    found: set[Decoded] = set()
+    first = None
+    for _, row in read_rows(Path(config.path)):
+        name = (row.get("item_id"), row.get("prompt"))
+        first = first or name
+        if name != first:
+            break
+        if config.replay.member in ("", row.get("member")):
+            found.add(decoded(row))
+    return found - {()}
 
 
 def source_fingerprint(source: Path) -> str:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from actors.config import ModelConfig, Sampling
+from actors.config import ModelConfig, ReplayConfig, Sampling
 from actors.engines.base import EngineRequest
-from actors.engines.replay import ReplayEngine
+from actors.engines.replay import ReplayEngine, decodings
 from actors.types import Completion, ConfigError, ItemError, Message
 
 ROWS: list[dict[str, Any]] = [
@@ -122,3 +122,60 @@ def test_a_replay_can_not_be_asked_for_the_likelihood_of_a_text(tmp_path: Path) 
     engine = ReplayEngine(ModelConfig(engine="replay", path=str(write(tmp_path, ".jsonl", ROWS))))
     with pytest.raises(ConfigError, match="has no weights"):
         engine.prompts.continuations((Message(role="user", content="a"),), ["b"])
+
+
+STUDY: list[dict[str, Any]] = [
+    {"item_id": "a", "text": f"{member} {arm} {index}", "member": member, "arm": arm, **greedy}
+    for member in ("small", "base")
+    for arm, greedy in (
+        ("t=1,p=1,r=1", {}),
+        ("t=0.5,p=1,r=1", {}),
+        ("t=0,p=1,r=1", {"decoding": "greedy"}),
+        ("t=0,p=1,r=1.1", {"decoding": "greedy"}),
+    )
+    for index in range(1 if greedy else 2)
+]
+
+
+def asked(engine: ReplayEngine, *seeds: int | None, **sampling: float) -> list[str]:
+    settings = Sampling(**sampling)
+    requests = [
+        EngineRequest(prompt_ids=(), sampling=settings, seed=seed, item_id="a") for seed in seeds
+    ]
+    return [found.text for found in asyncio.run(engine.generate(requests))]
+
+
+def of(path: Path, member: str = "") -> ModelConfig:
+    return ModelConfig(engine="replay", path=str(path), replay=ReplayConfig(member=member))
+
+
+def test_pools_of_a_study_are_served_to_requests_of_their_decoding(tmp_path: Path) -> None:
+    config = of(write(tmp_path, ".jsonl", STUDY), "small")
+    engine = ReplayEngine(config)
+    plain = ["small t=0,p=1,r=1 0", "small t=1,p=1,r=1 0", "small t=1,p=1,r=1 1"]
+    assert asked(engine, None, 1, 2) == plain
+    assert asked(engine, 1, temperature=0.5) == ["small t=0.5,p=1,r=1 0"]
+    assert asked(engine, None, repetition_penalty=1.1) == ["small t=0,p=1,r=1.1 0"]
+    with pytest.raises(ItemError, match="does not hold 1 draws of item 'a'"):
+        asked(engine, 1, temperature=0.7)
+    held = {(1.0, 1.0, 1.0), (0.5, 1.0, 1.0), (0.0, 1.0, 1.0), (0.0, 1.0, 1.1)}
+    assert decodings(config) == held
+
+
+def test_pools_that_are_not_told_apart_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, ".jsonl", STUDY)
+    with pytest.raises(ConfigError, match=r"several members \(base, small\); name one of them"):
+        ReplayEngine(of(path))
+    with pytest.raises(ConfigError, match="holds no candidates of member 'smol'"):
+        ReplayEngine(of(path, "smol"))
+    mixed = write(tmp_path, ".jsonl.gz", [STUDY[0], {"item_id": "a", "text": "x"}])
+    with pytest.raises(ConfigError, match=r"row 2 of .*: wanted the decoding of every row or of"):
+        ReplayEngine(of(mixed))
+
+
+def test_without_pools_members_are_a_filter(tmp_path: Path) -> None:
+    rows = [{"item_id": "a", "text": name, "member": name} for name in ("small", "base")]
+    path = write(tmp_path, ".jsonl", rows)
+    assert asked(ReplayEngine(of(path)), 1, 2) == ["small", "base"]
+    assert asked(ReplayEngine(of(path, "base")), 1, temperature=0.5) == ["base"]
+    assert decodings(of(path)) == set()

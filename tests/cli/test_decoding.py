@@ -46,6 +46,35 @@ def summary(run: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_replay_of_a_study_gives_its_numbers_with_no_model(
+    folder: Path, ended: Any, tools: Any
+) -> None:
+    made = "{{engine: replay, cpus: 0.25, path: runs/study, replay: {{member: {0}}}}}"
+    models = f"models: {{a: {made.format('a')}, b: {made.format('b')}}}\n"
+    head, _, tail = STUDY.partition("models:")
+    (folder / "replayed.yaml").write_text(head + models + "roles:" + tail.partition("roles:")[2])
+    done = tools.called(folder, "run", "replayed.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    before, after = (
+        {(row["method"], row["metric"], row["k"]): row["value"] for row in summary(run)["rows"]}
+        for run in (folder / "runs" / "study", folder / "runs" / "replayed")
+    )
+    assert after == before
+    pool = (
+        "task: {name: arithmetic, num_items: 24}\n"
+        "pipeline: {name: rank, n: 4, rankers: [first, oracle], sampling: {temperature: 0.5}}\n"
+        f"models: {{made: {made.format('a')}}}\n"
+        "roles: {generator: made}\n"
+        "cluster: {cpus: 2}\n"
+    )
+    (folder / "pool.yaml").write_text(pool)
+    done = tools.called(folder, "run", "pool.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    values = {row["method"]: row["value"] for row in summary(folder / "runs" / "pool")["rows"]}
+    oracle = ("oracle of a t=0.5,p=1,r=1", "accuracy", 4)
+    assert values["oracle"] == before[oracle]
+
+
 def test_every_pool_is_drawn_and_its_figures_are_kept_and_shown(folder: Path, ended: Any) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     run = folder / "runs" / "study"

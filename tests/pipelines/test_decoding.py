@@ -1,6 +1,7 @@
 """The decoding page: its decodings, what it asks of its roles, what it refuses. No cluster."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -224,6 +225,24 @@ def test_a_sweep_over_recorded_candidates_is_refused(tmp_path: Any) -> None:
     prepare(override(written, ()))
     with pytest.raises(ConfigError, match="'a' is a replay, whose candidates are decoded already"):
         prepare(override(written, ["pipeline.sweep.top_p=[0.5]"]))
+
+
+def test_a_study_is_replayed_under_its_own_decodings_alone(tmp_path: Any) -> None:
+    path = tmp_path / "made.jsonl"
+    arms = [("t=0,p=1,r=1", "greedy"), ("t=1,p=1,r=1", "sample"), ("t=0.5,p=1,r=1", "sample")]
+    rows = [{"item_id": "x", "text": "5", "arm": arm, "decoding": name} for arm, name in arms]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    models = {"a": {"engine": "replay", "path": str(path)}}
+    written = {**RUN, "models": models, "roles": {"generator": ["a"]}}
+    prepare(override(written, ["pipeline.sweep.temperature=[0.5]"]))
+    message = r"no candidates at t=0\.7,p=1,r=1; it has t=0,p=1,r=1, t=0\.5,p=1,r=1, t=1,p=1,r=1: "
+    with pytest.raises(ConfigError, match=message):
+        prepare(override(written, ["pipeline.sweep.temperature=[0.7]"]))
+    ranked = {"name": "rank", "n": 1, "rankers": ["first"]}
+    pool = {**written, "pipeline": ranked, "roles": {"generator": "a"}}
+    prepare(override(pool, ["pipeline.sampling.temperature=0.5"]))
+    with pytest.raises(ConfigError, match=message):
+        prepare(override(pool, ["pipeline.sampling.temperature=0.7"]))
 
 
 def test_a_task_may_change_the_pipeline_for_itself(tmp_path: Any) -> None:
