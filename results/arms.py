@@ -14,12 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from results.costs import Member, expected_parameters, flops, total_parameters
 from results.moments import moments
 from results.resampling import clusters
 from results.schema import ALONE, CandidateRecord, Record
+from results.stats import unbounded_interval
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,12 +139,10 @@ def _row(name: str, arm: _Arm, members: Mapping[str, Member]) -> ArmRow:
 
 def _mean(values: list[float], groups: list[Any]) -> ScoreMean:
     (column,) = moments(*clusters(np.array([values]), groups))
-    half = None
-    if column.clusters > 1:
-        half = float(stats.t.ppf(0.975, column.clusters - 1)) * column.stderr
+    found = unbounded_interval(column) if column.clusters > 1 else None
     return ScoreMean(
         value=column.mean,
-        low=None if half is None else column.mean - half,
-        high=None if half is None else column.mean + half,
+        low=found.low if found else None,
+        high=found.high if found else None,
         items=column.items,
     )
