@@ -26,6 +26,8 @@ COSTS = {
     "money": ("price per 1,000 items", "Of all roles, in the currency of the prices."),
 }
 """Costs of a row: how the axis is called, and what counts."""
+MIN_OF_A_LENGTH = 10
+"""Candidates of one length below which their share of right ones says next to nothing."""
 
 
 def charts(summary: Summary, beside: Sequence[Row] = ()) -> list[Chart]:
@@ -124,9 +126,9 @@ def by_cost(rows: Sequence[Row], beside: Sequence[Row], name: str) -> Chart | No
 
 
 def by_length(summary: Summary) -> Chart | None:
-    """How often candidates of a length are right."""
+    """How often candidates of a length are right, where there are enough to say."""
     unit = next((row.unit for row in summary.lengths), "")
-    rows = [row for row in summary.lengths if row.unit == unit]
+    rows = [r for r in summary.lengths if r.unit == unit and r.candidates >= MIN_OF_A_LENGTH]
     if len({row.shortest for row in rows}) < 2:
         return None
     several = len({row.member for row in rows}) > 1
@@ -142,7 +144,10 @@ def by_length(summary: Summary) -> Chart | None:
     title = "right answers against length"
     x = log_axis(f"{unit} of a candidate", [point.x for point in points])
     svg = line_chart(title, series, x, share_axis("candidates that are right", points))
-    note = "Candidates of similar length together; 95 % intervals, clustered by item."
+    note = (
+        "Candidates of similar length together, where there are at least "
+        f"{MIN_OF_A_LENGTH}; 95 % intervals, clustered by item."
+    )
     return Chart(title=title, svg=svg, series=series, note=note)
 
 

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from results.report.figures import charts, compared
+from results.lengths import LengthRow
+from results.report.figures import by_length, charts, compared
 from results.report.svg import Axis, Point, Series, at_axis, line_chart, log_axis, share_axis
 from results.report.sweeps import greedy_and_draws, pool_rows, sweeps
 from results.schema import AnswerRecord, Record
@@ -96,6 +97,20 @@ def test_a_run_has_curves_costs_and_lengths(make_record: Callable[..., Record]) 
     known = summary_of([replace(row, gpu_seconds=row.k + 1.0) for row in summary.rows])
     assert "accuracy against GPU-seconds per item" in [chart.title for chart in charts(known)]
     assert charts(summary_of([])) == []
+
+
+def test_a_length_that_few_candidates_have_is_not_drawn() -> None:
+    rows = [
+        LengthRow(
+            member="m", decoding="sample", unit="tokens", shortest=shortest, longest=shortest + 9,
+            value=0.5, low=0.1, high=0.9, candidates=candidates,
+        )
+        for shortest, candidates in ((10, 40), (20, 9), (30, 10))
+    ]  # fmt: skip
+    chart = by_length(replace(summary_of([]), lengths=tuple(rows)))
+    assert chart is not None
+    assert [point.x for point in chart.series[0].points] == pytest.approx([13.8, 34.2], rel=0.05)
+    assert by_length(replace(summary_of([]), lengths=tuple(rows[:2]))) is None
 
 
 def test_each_swept_setting_has_a_chart_with_a_line_for_each_member(study: Summary) -> None:
