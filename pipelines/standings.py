@@ -27,7 +27,7 @@ def print_length_controlled(out: Console, rows: Sequence[LengthControlled]) -> N
     for name in ("win rate", "at equal length", "interval", "length over baseline's", "items"):
         table.add_column(name, justify="right")
     for row in rows:
-        controlled = "too few items" if row.controlled is None else f"{row.controlled:.1%}"
+        controlled = row.why_not if row.controlled is None else f"{row.controlled:.1%}"
         interval = "" if row.low is None else f"{row.low:.1%} to {row.high:.1%}"
         cells = (f"{row.win_rate:.1%}", controlled, interval, f"{row.longer:.2f}", f"{row.items:,}")
         table.add_row(row.judge, row.player, *cells)
