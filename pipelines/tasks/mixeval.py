@@ -123,8 +123,11 @@ class MixEval(RowTask[MixEvalConfig]):
         if not isinstance(target, list) or not all(isinstance(one, str) for one in target):
             raise row.error(f"{target!r:.60} as its target, where a list of texts is needed")
         # Of GSM8k the target is the whole solution.
-        gold = (one.rpartition("####")[2] for one in target)
-        return "\n".join(dict.fromkeys(" ".join(one.split()) for one in gold if one.strip()))
+        gold = (" ".join(one.rpartition("####")[2].split()) for one in target)
+        if not (found := "\n".join(dict.fromkeys(filter(None, gold)))):
+            # No text at all would be in any reply.
+            raise row.error(f"{target!r:.60} as its target, in which no text is")
+        return found
 
 
 def said(text: str) -> list[str]:
@@ -150,6 +153,8 @@ def agrees(gold: str, answer: str) -> bool:
 
 def _number(text: str) -> Decimal | None:
     try:
-        return round(Decimal(text.replace(",", "")), 2)
+        found = round(Decimal(text.replace(",", "")), 2)
     except InvalidOperation:
         return None
+    # "Nan" is a word, and as a number equals nothing.
+    return None if found.is_nan() else found

@@ -181,7 +181,7 @@ class WildBench(OpenEnded[TaskConfig]):
         if not all(isinstance(part, str) for turn in said for part in turn):
             raise row.error("a turn without role and content in field 'conversation_input'")
         checklist = row.value("checklist")
-        if isinstance(checklist, str) or not all(isinstance(line, str) for line in checklist):
+        if not isinstance(checklist, list) or not all(isinstance(line, str) for line in checklist):
             raise row.error("something other than a list of texts in field 'checklist'")
         tag = str(row.get("primary_tag") or "")
         if self.config.system:
