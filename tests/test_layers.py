@@ -111,6 +111,7 @@ MAY_IMPORT = {
             "job",
             "length_control",
             "live",
+            "plain",
             "pools",
             "probe",
             "progress",
