@@ -120,6 +120,7 @@ MAY_IMPORT = {
             "remote",
             "report_commands",
             "rescore",
+            "roles",
             "result_commands",
             "result_tables",
             "reward_check",
