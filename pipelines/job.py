@@ -15,7 +15,7 @@ from typing import Any
 from actors import engines
 from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
-from actors.judge import JUDGES, about
+from actors.judge_table import JUDGES, about
 from actors.models import BUNDLED_PREFIX, fingerprint, resolve
 from actors.scorer_table import SCORERS, scale_of
 from actors.types import ConfigError, Item

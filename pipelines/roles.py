@@ -6,7 +6,7 @@ signature of `solve`, roles of the config --> ConfigError, or --hosted models-->
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from actors.judge import JUDGES
+from actors.judge_table import JUDGES
 from actors.role_config import ScorerConfig
 from actors.roles import Generator, Model, Scorer
 from actors.scorer_table import check_scorer, check_serves, make_scorer
