@@ -116,6 +116,20 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
         yield from (file.get_batch(i) for i in range(file.num_record_batches))
 
 
+def json_format(rows_of: Callable[[Any], Any], failing: str) -> Format:
+    """A file that is one JSON value. rows_of: where its rows are. failing: said of one that has no
+    list of objects there.
+    """
+
+    def read(path: Path) -> Iterator[NumberedRow]:
+        rows = rows_of(json.loads(path.read_text(encoding="utf-8-sig")))
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(failing)
+        yield from enumerate(rows, 1)
+
+    return Format(read, lambda path: sum(1 for _ in read(path)))
+
+
 def json_line(fields: Mapping[str, Any]) -> str:
     """A row of a JSONL file, as people read it; of text that has no UTF-8, such as half an emoji,
     with escapes.

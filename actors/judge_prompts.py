@@ -67,7 +67,8 @@ class JudgePrompt(StrictConfig):
     """Of a pair: the labels of a verdict, and what each says of the first: better (1), worse (0),
     a tie (0.5)."""
     weight: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """Of a pair: labels whose bout counts for more, or less, than one in a ranking."""
+    """Of a pair: labels whose bout with a baseline (`judge_versus`) counts for more, or less, than
+    one in a ranking."""
 
     @model_validator(mode="after")
     def _quotes(self) -> Self:

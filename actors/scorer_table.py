@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from actors import judge
+from actors import judge_table
 from actors.config import ModelConfig
 from actors.engines import ENGINES, Served
 from actors.reward_models.encoder import Encoded
@@ -24,7 +24,7 @@ class ScorerSpec:
     """A scorer by name: how it is made, and what its values are."""
 
     make: Callable[[ScorerConfig, Model | None], Scorer] | None
-    """None: it is made by another table, of actors.judge."""
+    """None: it is made by another table, of actors.judge_table."""
     scale: Scale
     summary: str
     needs: tuple[str, ...] = ()
@@ -144,11 +144,13 @@ def check_scorer(
         if getattr(config, key) is None:
             raise ConfigError(f"{where}: kind {config.kind!r} needs {key}")
     _check_read(where, config, models)
-    if config.kind not in judge.JUDGES and config.models:
-        raise ConfigError(f"{where}: models is for {', '.join(judge.JUDGES)}, not {config.kind!r}")
-    if config.kind in judge.JUDGES:
+    if config.kind not in judge_table.JUDGES and config.models:
+        raise ConfigError(
+            f"{where}: models is for {', '.join(judge_table.JUDGES)}, not {config.kind!r}"
+        )
+    if config.kind in judge_table.JUDGES:
         try:
-            judge.check(config)
+            judge_table.check(config)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
 
@@ -230,8 +232,10 @@ def make_scorer(
     """Build the scorer that the config calls `name`, which `check_scorer` has let pass. seed: the
     run's. hosts: the models' configs.
     """
-    if config.kind in judge.JUDGES:
-        return judge.JUDGES[config.kind](config, [models[juror] for juror in config.asked], seed)
+    if config.kind in judge_table.JUDGES:
+        return judge_table.JUDGES[config.kind](
+            config, [models[juror] for juror in config.asked], seed
+        )
     model = None if config.model is None else models[config.model]
     if config.discriminator is not None:
         return Consensus(config, model, models[config.discriminator])

@@ -8,17 +8,19 @@ A method is a module with these, in this order:
     prompt(item)                                       the messages that `solve` sends first
     sends(config)                                      how often it sends them
     requests(config, num_items)                        what it will ask for, in words
-    answers(pools, config, *, metrics, scales, relative, shares)
-                                                       graded candidates of many items -> what is
+    answers(pools, config, *, of what is known...)     graded candidates of many items -> what is
                                                        answered to each; pure, so it can be run
                                                        again later
+
+What `solve` and `answers` take by keyword alone is what they are given: roles, and of a run its
+`metrics`, `scales`, `relative` and `shares` (`pipelines.records.answered`).
 
 Grading stands between `solve` and `answers` and belongs to the task.
 """
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +70,11 @@ def load_method(name: object) -> Any:
 
 
 def needed_roles(method: Any) -> list[str]:
-    """The roles that the method asks for: the keyword-only arguments of its `solve`."""
-    parameters = inspect.signature(method.solve).parameters.values()
+    """The roles that the method asks for."""
+    return keywords(method.solve)
+
+
+def keywords(function: Callable[..., Any]) -> list[str]:
+    """The keyword-only arguments."""
+    parameters = inspect.signature(function).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]

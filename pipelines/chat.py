@@ -29,7 +29,6 @@ from actors.conversation import Messages, fitted, transcript, turn
 from actors.roles import Generator, Scorer
 from actors.types import Candidate, ConfigError, Item, Message, Reply, cut_reasoning
 from pipelines.base import Solution, Usage
-from pipelines.methods.votes import WeightKind
 from results.schema import ALONE, CONVERSATION, AnswerRecord, CandidateRecord
 
 ArmKind = Literal["alone", "conversation", "blend"]
@@ -138,13 +137,7 @@ def requests(config: Config, num_items: int) -> str:
 
 
 def answers(
-    pools: Sequence[Sequence[CandidateRecord]],
-    config: Config,
-    *,
-    metrics: Sequence[str],
-    scales: Mapping[str, WeightKind],
-    relative: Collection[str] = (),
-    shares: Mapping[str, float] | None = None,
+    pools: Sequence[Sequence[CandidateRecord]], config: Config
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each conversation, every arm's grade where the task has any, and for every scorer and
     member, metric `beats MEMBER by SCORER`: 1 where the arm's score is above the member's alone,

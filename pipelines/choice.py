@@ -11,7 +11,7 @@ Sources: Jacob et al. 2023 (arXiv 2310.09139), the game and its prompts; Lin et 
 (arXiv 2109.07958), MC2.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +26,6 @@ from actors.types import Candidate, ConfigError, Continuation, Item, ItemError, 
 from pipelines.base import Solution, Usage
 from pipelines.methods.consensus import READS, Ranking, rank
 from pipelines.methods.pikl import Floats
-from pipelines.methods.votes import WeightKind
 from results.schema import AnswerRecord, CandidateRecord
 
 OFF = 0.01
@@ -123,15 +122,7 @@ def requests(config: Config, num_items: int) -> str:
     return f"for each choice of {num_items:,} items: {', '.join(parts)}"
 
 
-def answers(
-    pools: Sequence[Pool],
-    config: Config,
-    *,
-    metrics: Sequence[str],
-    scales: Mapping[str, WeightKind],
-    relative: Collection[str] = (),
-    shares: Mapping[str, float] | None = None,
-) -> list[tuple[AnswerRecord, ...]]:
+def answers(pools: Sequence[Pool], config: Config) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, what every ranker chooses and the credit for it, then what the game was like:
 
     `G and D`, metric `disagree`: 1 where their first choices differ; `wrong_if_agree`: of the items

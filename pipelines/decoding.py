@@ -220,7 +220,6 @@ def answers(
     metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
     relative: Collection[str] = (),
-    shares: Mapping[str, float] | None = None,
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item and in each of its pools, what pipeline `rank` answers there, the prefix
     protocol, and what the texts are like; each under the method's and the pool's name

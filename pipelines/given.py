@@ -7,7 +7,7 @@ share the credit. Without that, the chosen candidate's own score is the figure. 
 scorer has no verdict on some candidate has no answer by that scorer; coverage says how many.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.config import StrictConfig
@@ -74,10 +74,7 @@ def answers(
     pools: Sequence[Sequence[CandidateRecord]],
     config: Config,
     *,
-    metrics: Sequence[str],
     scales: Mapping[str, WeightKind],
-    relative: Collection[str] = (),
-    shares: Mapping[str, float] | None = None,
 ) -> list[tuple[AnswerRecord, ...]]:
     """Of each item, what the highest score of each scorer chooses, and the figures beside it."""
     return [tuple(row for name in scales for row in _chosen(pool, name)) for pool in pools]

@@ -15,23 +15,20 @@ from typing import Any
 from actors import engines
 from actors.config import ModelConfig, Placement, parse
 from actors.engines.replay import source_fingerprint
-from actors.judge import JUDGES, about
+from actors.judge_table import JUDGES, about
 from actors.models import BUNDLED_PREFIX, fingerprint, resolve
-from actors.roles import Generator, Model, Scorer
-from actors.scorer_table import SCORERS, check_scorer, check_serves, make_scorer, scale_of
+from actors.scorer_table import SCORERS, scale_of
 from actors.types import ConfigError, Item
 from pipelines import graders
-from pipelines.base import load_method, needed_roles
+from pipelines.base import load_method
 from pipelines.config import RunConfig
 from pipelines.methods.votes import WeightKind
 from pipelines.pools import pools, sandbox_identity
 from pipelines.ranking import check_rankers
+from pipelines.roles import check_roles
 from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
 from results.store import Manifest
-
-BOUND = frozenset({"generator", "blend", "members", "scorers", "likelihood", "discriminator"})
-"""Roles that `bind` can give to a method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +124,7 @@ def method_of(config: RunConfig) -> tuple[Any, Any]:
     method_config = parse(method.Config, settings, "pipeline")
     for name, model in config.models.items():
         engines.check(name, model)
-    _check_roles(config, method, method_config)
+    check_roles(config, method)
     return method, method_config
 
 
@@ -183,92 +180,6 @@ def regrading(config: RunConfig, identity: Mapping[str, Any]) -> Job:
         method_config=method_config,
         identity={**identity, **changed, **sandbox_identity(config, task)},
     )
-
-
-def bind(job: Job, models: Mapping[str, Model]) -> dict[str, Any]:
-    """The roles that the method asks for, made of hosted models."""
-    from actors.blend import Blend
-    from actors.generator import ModelGenerator
-
-    roles, seed = job.config.roles, job.config.seed
-    tops = [s.top for s in roles.scorers.values() if s.kind == "self_certainty"]
-    members: dict[str, Generator] = {
-        name: ModelGenerator(models[name], seed=seed, top_logprobs=max(tops, default=0))
-        for name in roles.shares
-    }
-    blend, first = Blend(members, roles.shares, seed=seed), next(iter(members))
-    scorers: dict[str, Scorer] = {
-        name: make_scorer(name, scorer, models, seed=seed, hosts=job.config.models)
-        for name, scorer in roles.scorers.items()
-    }
-    bound = {
-        "generator": members[first] if isinstance(roles.generator, str) else blend,
-        "blend": blend,
-        "members": members,
-        "scorers": scorers,
-        "likelihood": models[first],
-        "discriminator": models[roles.discriminator or first],
-    }
-    return {name: bound[name] for name in needed_roles(job.method)}
-
-
-def _check_roles(config: RunConfig, method: Any, method_config: Any) -> None:
-    roles, there = config.roles, ", ".join(config.models)
-    needed = needed_roles(method)
-    played = [("generator", name) for name in roles.shares]
-    if roles.discriminator is not None:
-        played.append(("discriminator", roles.discriminator))
-    for role, model in played:
-        if model not in config.models:
-            raise ConfigError(f"roles.{role}: no model {model!r} under models; there are: {there}")
-        if needed != ["scorers"]:
-            check_serves(f"roles.{role}", model, config.models[model], "text")
-    name = config.pipeline["name"]
-    if ("members" in needed) != isinstance(roles.generator, tuple) and len(roles.shares) > 1:
-        wanted = "several models as a list, [a, b]"
-        if "members" not in needed:
-            wanted = "one model, or a blend of several, {blend: [a, b]}"
-        raise ConfigError(f"roles.generator: pipeline {name} wants {wanted}")
-    if "likelihood" in needed and len(roles.shares) > 1:
-        raise ConfigError(
-            f"roles.generator: pipeline {name} asks one model for likelihoods, got a blend of "
-            f"{', '.join(roles.shares)}; name one of them"
-        )
-    everyone = [("scorers", *scorer) for scorer in roles.scorers.items()]
-    everyone += [("graders", *grader) for grader in roles.graders.items()]
-    for role, name, scorer in everyone:
-        check_scorer(name, scorer, config.models, role=role)
-        for asked in scorer.asked:
-            if config.models[asked].engine == "replay":
-                raise ConfigError(
-                    f"roles.{role}.{name}: model {asked!r} is a replay, without weights to ask"
-                )
-        if (
-            scorer.kind in JUDGES
-            and needed != ["scorers"]
-            and scorer.asked == tuple(roles.shares)
-            # Of a jury each hears of the others' candidates too.
-            and len(scorer.asked) == 1
-            and not scorer.judge.judges_itself
-        ):
-            raise ConfigError(
-                f"roles.{role}.{name}: model {scorer.asked[0]!r} would judge nothing but its own "
-                "candidates; name another model, or allow it with judge.judges_itself: true"
-            )
-    tops = {s.top for s in roles.scorers.values() if s.kind == "self_certainty"}
-    if len(tops) > 1:
-        raise ConfigError(
-            f"roles.scorers: all self_certainty scorers need the same top, got {tops}"
-        )
-    for role, purpose in (("likelihood", "ask for likelihoods"), ("blend", "talk to")):
-        for _, model in played if role in needed else ():
-            if config.models[model].engine == "replay":
-                raise ConfigError(
-                    f"pipeline {name}: model {model!r} is a replay, without weights to {purpose}; "
-                    "name a model with weights"
-                )
-    if missing := set(needed) - BOUND:
-        raise ConfigError(f"pipeline {name} needs roles that can't be bound: {missing}")
 
 
 def _check_choices(task: Task) -> None:

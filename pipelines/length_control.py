@@ -38,7 +38,7 @@ MODEL = "length_controlled_minimal"
 """The package's name for it."""
 NUM_GROUPS = 20
 FEWEST = 10
-"""Items with a verdict: below, its five folds say nothing."""
+"""Clusters of items with a verdict: below, its five folds say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +49,17 @@ class LengthControlled:
     player: str
     win_rate: float
     controlled: float | None
-    """None: too few items, or every reply as long as the baseline's."""
+    """None: there is none; see `why_not`."""
     low: float | None
     """Of the 95 % interval of `controlled`, like `high`."""
     high: float | None
     longer: float
     """Mean length of its replies over that of the baseline's, in characters."""
     items: int
+    """With a verdict on a reply of the player's."""
+    why_not: str = ""
+    """There is no rate at equal length: too few items, or verdicts or lengths that but for a few
+    are all the same."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class _Column:
     length: "array[float]" = field(default_factory=lambda: array("d"))
     baseline: "array[float]" = field(default_factory=lambda: array("d"))
     groups: list[str] = field(default_factory=list)
+    items: set[str] = field(default_factory=set)
 
 
 def length_control(run: Where) -> list[LengthControlled]:
@@ -116,7 +121,7 @@ def _package() -> Any:
     except ImportError as error:
         raise ConfigError(
             f"length control takes the package alpaca_eval: {INSTALL} ({error})"
-        ) from (None)
+        ) from None
 
 
 def _columns(
@@ -133,6 +138,7 @@ def _columns(
                 column.length.append(len(candidate.text))
                 column.baseline.append(len(record.reference))
                 column.groups.append(record.group)
+                column.items.add(record.item_id)
     return columns
 
 
@@ -140,13 +146,12 @@ def _row(judge: str, name: str, column: _Column) -> LengthControlled:
     preference, length, baseline = (
         np.asarray(values) for values in (column.preference, column.length, column.baseline)
     )
-    codes = np.unique(column.groups, return_inverse=True)[1]
-    clusters = int(codes.max()) + 1
+    part = np.unique(column.groups, return_inverse=True)[1] % NUM_GROUPS
+    kept = [part != number for number in range(part.max() + 1)]
     value = low = high = None
-    if clusters >= FEWEST and np.ptp(baseline - length) > 0:
+    why_not = _why_not(preference, baseline - length, kept, len(set(column.groups)))
+    if not why_not:
         value = controlled_rate(preference, length, baseline)
-        part = codes % min(NUM_GROUPS, clusters)
-        kept = [part != number for number in range(part.max() + 1)]
         without = [controlled_rate(preference[k], length[k], baseline[k]) for k in kept]
         low, high = _jackknife(value, without)
     return LengthControlled(
@@ -157,8 +162,21 @@ def _row(judge: str, name: str, column: _Column) -> LengthControlled:
         low=low,
         high=high,
         longer=float(length.mean() / max(baseline.mean(), 1.0)),
-        items=clusters,
+        items=len(column.items),
+        why_not=why_not,
     )
+
+
+def _why_not(preference: Floats, shorter: Floats, kept: Sequence[np.ndarray], clusters: int) -> str:
+    """Nothing where a fit can tell something, with and without each group.
+
+    One to verdicts that are all the same, or to one length, is the penalty's alone: it gives one
+    half to a player who has lost every time.
+    """
+    if clusters < FEWEST:
+        return "too few items"
+    parts = [part for k in kept for part in (preference[k], shorter[k])]
+    return "" if all(np.ptp(part) > 0 for part in parts) else "too much alike"
 
 
 def _jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:

@@ -96,10 +96,10 @@ class Progress:
         self._said = self._begin
         self._live = console.is_terminal and not as_json
         self._bar = _Display(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,

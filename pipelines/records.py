@@ -14,7 +14,7 @@ from types import MappingProxyType
 from actors.roles import Sandbox
 from actors.types import Candidate, FinishReason, Item, ItemError, Message, Score
 from pipelines import tested
-from pipelines.base import Solution
+from pipelines.base import Solution, keywords
 from pipelines.graders import credited
 from pipelines.job import Job
 from pipelines.tasks.base import Task
@@ -64,13 +64,16 @@ def answered(job: Job, records: Iterable[Record]) -> list[Record]:
     """The records with what every ranker answers; those of failed items as they are."""
     records = list(records)
     good = [index for index, record in enumerate(records) if record.outcome == "ok"]
+    known = {
+        "metrics": job.metrics,
+        "scales": job.scales,
+        "relative": job.relative,
+        "shares": job.config.roles.shares,
+    }
     found: Sequence[tuple[AnswerRecord, ...]] = job.method.answers(
         [records[index].candidates for index in good],
         job.method_config,
-        metrics=job.metrics,
-        scales=job.scales,
-        relative=job.relative,
-        shares=job.config.roles.shares,
+        **{name: known[name] for name in keywords(job.method.answers)},
     )
     for index, answers in zip(good, found, strict=True):
         records[index] = replace(records[index], answers=answers)

@@ -1,10 +1,15 @@
 """The commands that judge finished runs. Nothing heavy is imported before one is called."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pipelines.gates import Gate
+    from results.compare import Comparison
 
 INCONCLUSIVE = 3
 
@@ -44,18 +49,7 @@ def compare(
     else:
         code = int(any(comparison.worse for comparison in comparisons))
     if as_json:
-        told: dict[str, Any] = {
-            "comparisons": [
-                {
-                    **asdict(comparison),
-                    "rows": [{**asdict(row), "verdict": row.verdict} for row in comparison.rows],
-                }
-                for comparison in comparisons
-            ],
-            "gate": None if found is None else {**asdict(found), "verdict": found.verdict},
-            "exit_code": code,
-        }
-        print(json.dumps(told))
+        print(json.dumps(_told(comparisons, found, code)))
     else:
         console = tables.console()
         for comparison in comparisons:
@@ -63,6 +57,20 @@ def compare(
         if found is not None:
             result_tables.print_gate(console, found)
     raise typer.Exit(code)
+
+
+def _told(comparisons: Sequence["Comparison"], gate: "Gate | None", code: int) -> dict[str, Any]:
+    return {
+        "comparisons": [
+            {
+                **asdict(comparison),
+                "rows": [{**asdict(row), "verdict": row.verdict} for row in comparison.rows],
+            }
+            for comparison in comparisons
+        ],
+        "gate": None if gate is None else {**asdict(gate), "verdict": gate.verdict},
+        "exit_code": code,
+    }
 
 
 def verify(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from pipelines.gates import Gate
-from pipelines.tables import plain_table
+from pipelines.plain import plain_table
 from results.compare import UNDECIDED, Comparison, ComparisonRow
 from results.power import about
 from results.verify import Verification

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,11 @@ from pipelines.methods.reward_heads import centred, ridge, transform
 from results.parts import read_records
 from results.stats import Interval, mean_interval
 
+if TYPE_CHECKING:
+    from actors.reward_models.fitting import Gate
+
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 PREFERENCE, VERBOSITY = "preference", "verbosity"
 HELD = 5
@@ -77,6 +82,22 @@ def held_out(prompt: str, seed: int) -> bool:
     return sha256(f"{seed}|{prompt}".encode()).digest()[0] % HELD == 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """A fitted head, with what it makes of the replies that it is from. `P` pair."""
+
+    gate: "Gate"
+    regression_JH: Floats
+    transform_JJ: Floats
+    alphas: list[float]
+    values_N: Floats
+    """Scores."""
+    better_P: Places
+    worse_P: Places
+    held_P: NDArray[np.bool_]
+    """The pair was held out."""
+
+
 def fit(
     features: Features, request: Request, model: ModelConfig, states: str, directory: Path
 ) -> list[Accuracy]:
@@ -85,72 +106,101 @@ def fit(
     states: the run directory that the features are from. Raises ConfigError for too few labels.
     """
     from actors.rendering import Renderer
-    from actors.reward_models.fitting import fit_gate, save_head
+    from actors.reward_models.fitting import save_head
 
-    names = list(request.objectives) or [PREFERENCE]
-    # Ratings of several rows can be compared where these reply to the same prompt.
-    groups = features.prompts if request.objectives else features.rows
-    groups_N = np.unique(groups, return_inverse=True)[1]
-    held_N = np.array([held_out(prompt, request.seed) for prompt in features.prompts])
-    last_NH, gate_NH = np.array(features.last), np.array(features.gate)
-    known = ~held_N
-    regression_JH, transform_JJ, alphas = _linear(features, request, groups_N, known)
-    adjusted_NJ = last_NH @ regression_JH.T @ transform_JJ
-    better, worse = pairs(groups_N, np.array(features.labels)[:, 0])
-    if not len(better):
-        raise ConfigError(
-            f"{request.data}: wanted replies to the same prompt with different labels, to train "
-            "the gate on; got none: rate several replies to each prompt"
-        )
-    train = known[better]
-    if not train.any() or train.all():
-        raise ConfigError(
-            f"{request.data}: wanted pairs of replies to one prompt to train the gate on, and "
-            f"others held out; got {train.sum()} and {(~train).sum()}: give 20 prompts or more"
-        )
-    gate = fit_gate(
-        gate_NH[better[train]],
-        adjusted_NJ[better[train]] - adjusted_NJ[worse[train]],
-        hidden=request.hidden,
-        steps=request.steps,
-        seed=request.seed,
-    )
-    weights_NJ = gate.weights(gate_NH)
-    values_N = (adjusted_NJ * weights_NJ).sum(axis=1)
-    margins = np.where(train, values_N[better] - values_N[worse], -np.inf)
-    widest = int(np.argmax(margins))
-    held = held_N[better]
-    found = [
-        _accuracy(name, scores_N, better[held], worse[held], features.prompts)
-        for name, scores_N in (
-            ("the higher score of the head", values_N),
-            ("more tokens", np.array(features.tokens)),
-            ("fewer tokens", -np.array(features.tokens)),
-        )
-    ]
+    head = _fitted(features, request)
+    found = _worth(head, features)
     body = resolve(model).path
     save_head(
         body,
         directory,
-        gate=gate,
-        regression_JH=regression_JH,
-        transform_JJ=transform_JJ,
-        objectives=[*names, VERBOSITY],
+        gate=head.gate,
+        regression_JH=head.regression_JH,
+        transform_JJ=head.transform_JJ,
+        objectives=[*(request.objectives or [PREFERENCE]), VERBOSITY],
         pattern=Renderer(body, template=model.template).prompt_end(),
-        known_pair=_pair_of(states, features, int(better[widest]), int(worse[widest])),
+        known_pair=_pair_of(states, features, *_widest(head)),
         about={
             "trained_on": Path(request.data).name,
-            "replies": int(known.sum()),
-            "held_out_pairs": int(held.sum()),
-            "alphas": alphas,
+            "replies": sum(not held_out(prompt, request.seed) for prompt in features.prompts),
+            "held_out_pairs": int(head.held_P.sum()),
+            "alphas": head.alphas,
             "accuracy": {one.name: one.value for one in found},
         },
     )
     return found
 
 
+def _fitted(features: Features, request: Request) -> _Head:
+    from actors.reward_models.fitting import fit_gate
+
+    # Ratings of several rows can be compared where these reply to the same prompt.
+    groups = features.prompts if request.objectives else features.rows
+    groups_N = np.unique(groups, return_inverse=True)[1]
+    held_N = np.array([held_out(prompt, request.seed) for prompt in features.prompts])
+    gate_NH = np.array(features.gate)
+    regression_JH, transform_JJ, alphas = _linear(features, request, groups_N, ~held_N)
+    adjusted_NJ = np.array(features.last) @ regression_JH.T @ transform_JJ
+    better_P, worse_P = pairs(groups_N, np.array(features.labels)[:, 0])
+    held_P = held_N[better_P]
+    _check_pairs(held_P, request)
+    better, worse = better_P[~held_P], worse_P[~held_P]
+    gate = fit_gate(
+        gate_NH[better],
+        adjusted_NJ[better] - adjusted_NJ[worse],
+        hidden=request.hidden,
+        steps=request.steps,
+        seed=request.seed,
+    )
+    return _Head(
+        gate=gate,
+        regression_JH=regression_JH,
+        transform_JJ=transform_JJ,
+        alphas=alphas,
+        values_N=(adjusted_NJ * gate.weights(gate_NH)).sum(axis=1),
+        better_P=better_P,
+        worse_P=worse_P,
+        held_P=held_P,
+    )
+
+
+def _check_pairs(held_P: NDArray[np.bool_], request: Request) -> None:
+    """Refuse what no gate can be trained on, or none judged by. Raises ConfigError."""
+    if not len(held_P):
+        raise ConfigError(
+            f"{request.data}: wanted replies to the same prompt with different labels, to train "
+            "the gate on; got none: rate several replies to each prompt"
+        )
+    if held_P.all() or not held_P.any():
+        raise ConfigError(
+            f"{request.data}: wanted pairs of replies to one prompt to train the gate on, and "
+            f"others held out; got {(~held_P).sum()} and {held_P.sum()}: give 20 prompts or more"
+        )
+
+
+def _worth(head: _Head, features: Features) -> list[Accuracy]:
+    """Of the head on held-out pairs, beside the length of the reply."""
+    better, worse = head.better_P[head.held_P], head.worse_P[head.held_P]
+    tokens_N = np.array(features.tokens)
+    return [
+        _accuracy(name, scores_N, better, worse, features.prompts)
+        for name, scores_N in (
+            ("the higher score of the head", head.values_N),
+            ("more tokens", tokens_N),
+            ("fewer tokens", -tokens_N),
+        )
+    ]
+
+
+def _widest(head: _Head) -> tuple[int, int]:
+    """Of the pairs that the gate was trained on the one that it tells apart best."""
+    margin_P = head.values_N[head.better_P] - head.values_N[head.worse_P]
+    pair = int(np.argmax(np.where(head.held_P, -np.inf, margin_P)))
+    return int(head.better_P[pair]), int(head.worse_P[pair])
+
+
 def _linear(
-    features: Features, request: Request, groups_N: NDArray[np.intp], known_N: NDArray[np.bool_]
+    features: Features, request: Request, groups_N: Places, known_N: NDArray[np.bool_]
 ) -> tuple[Floats, Floats, list[float]]:
     """Weights of each objective and of verbosity [J][H], the transform [J][J], the penalties."""
     last_NH = np.array(features.last)
@@ -184,7 +234,7 @@ def _pair_of(states: str, features: Features, better: int, worse: int) -> KnownP
     return KnownPair(messages=messages, better=texts[better], worse=texts[worse])
 
 
-def pairs(groups_N: NDArray[np.intp], worth_N: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def pairs(groups_N: Places, worth_N: Floats) -> tuple[Places, Places]:
     """All pairs of replies in one group of which one is worth more: its place and the other's."""
     better: list[int] = []
     worse: list[int] = []
@@ -198,11 +248,7 @@ def pairs(groups_N: NDArray[np.intp], worth_N: Floats) -> tuple[NDArray[np.intp]
 
 
 def _accuracy(
-    name: str,
-    values_N: Floats,
-    better: NDArray[np.intp],
-    worse: NDArray[np.intp],
-    prompts: Sequence[str],
+    name: str, values_N: Floats, better: Places, worse: Places, prompts: Sequence[str]
 ) -> Accuracy:
     credit = (np.sign(values_N[better] - values_N[worse]) + 1.0) / 2.0
     interval = mean_interval(credit, groups=[prompts[i] for i in better])

@@ -23,9 +23,10 @@ from actors.types import ItemError, LilliputError
 from cluster import Fleet
 from cluster.receipts import Receipt, collected
 from pipelines import graders
-from pipelines.job import Job, Shard, bind
+from pipelines.job import Job, Shard
 from pipelines.progress import Progress
 from pipelines.records import answered, failed, finish
+from pipelines.roles import bind
 from pipelines.tested import verdicts
 from results.errors import ResultsError
 from results.schema import Record
@@ -103,7 +104,7 @@ class Line:
         self.job = job
         self.store = store
         self.fleet = fleet
-        self.roles = bind(job, fleet.models)
+        self.roles = bind(job.config, job.method, fleet.models)
         self.sandbox = fleet.sandbox
         roles, seed = job.config.roles, job.config.seed
         self.graders = graders.bind(roles, fleet.models, seed=seed)

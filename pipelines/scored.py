@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from actors.formats import json_line, schema
-from actors.judge import JUDGES
+from actors.judge_table import JUDGES
 from pipelines.job import Job
 from pipelines.tasks.data import Data
 from pipelines.tasks.files import FileSource, FolderSource

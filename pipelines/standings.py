@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.length_control import LengthControlled
+from pipelines.plain import plain_table
 from results.published import PublishedRow
 from results.rankings import RankingRow
 from results.summary import Summary
@@ -21,13 +22,15 @@ def print_standings(out: Console, summary: Summary) -> None:
 
 def print_length_controlled(out: Console, rows: Sequence[LengthControlled]) -> None:
     """Win rates with and without the length of the replies."""
-    table = _table("win rates against the baseline, at equal length, 95 % intervals over items")
+    table = plain_table(
+        "win rates against the baseline, at equal length, 95 % intervals over items"
+    )
     table.add_column("judge", overflow="fold")
     table.add_column("player", overflow="fold")
     for name in ("win rate", "at equal length", "interval", "length over baseline's", "items"):
         table.add_column(name, justify="right")
     for row in rows:
-        controlled = "too few items" if row.controlled is None else f"{row.controlled:.1%}"
+        controlled = row.why_not if row.controlled is None else f"{row.controlled:.1%}"
         interval = "" if row.low is None else f"{row.low:.1%} to {row.high:.1%}"
         cells = (f"{row.win_rate:.1%}", controlled, interval, f"{row.longer:.2f}", f"{row.items:,}")
         table.add_row(row.judge, row.player, *cells)
@@ -36,7 +39,7 @@ def print_length_controlled(out: Console, rows: Sequence[LengthControlled]) -> N
 
 def _ranking(rows: Sequence[RankingRow]) -> Table:
     first = rows[0]
-    table = _table(
+    table = plain_table(
         f"ranking by {first.judge}: Bradley-Terry on the scale of Elo, {first.anchor} at 1000, "
         "95 % intervals over items"
     )
@@ -57,7 +60,7 @@ def _ranking(rows: Sequence[RankingRow]) -> Table:
 
 
 def _published(rows: Sequence[PublishedRow]) -> Table:
-    table = _table("on published scales, 95 % intervals over items")
+    table = plain_table("on published scales, 95 % intervals over items")
     for name in ("figure", "grader", "method"):
         table.add_column(name, overflow="fold")
     for name in ("k", "value", "interval"):
@@ -71,7 +74,3 @@ def _published(rows: Sequence[PublishedRow]) -> Table:
 
 def _end(value: float | None) -> str:
     return "unbounded" if value is None else f"{value:,.0f}"
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

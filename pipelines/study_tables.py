@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from pipelines.plain import figure, plain_table
 from results.decodings import DecodingRow
 from results.forecast import Forecast
 from results.pools import ABOUT_TEXTS, PREFIX, Named
@@ -41,7 +42,7 @@ def study(summary: Summary) -> Iterator[RenderableType]:
 
 def costs(rows: Sequence[Row]) -> Table:
     """Each method at its largest k: what it is worth and what that took."""
-    table = _table("what it took, per item: tokens, seconds of devices, money per 1,000 items")
+    table = plain_table("what it took, per item: tokens, seconds of devices, money per 1,000 items")
     table.add_column("method", overflow="fold")
     money = any(row.money is not None for row in rows)
     shown = ("cpu_seconds", "gpu_seconds")
@@ -57,7 +58,7 @@ def costs(rows: Sequence[Row]) -> Table:
         cells += [_each(getattr(row, name), row.items, "{:,.3g}") for name in seconds]
         if money:
             cells.append(_each(row.money, row.items / 1000, "{:,.3g}"))
-        table.add_row(row.method, str(row.k or "-"), f"{row.value:.1%}", *cells)
+        table.add_row(row.method, str(row.k or "-"), figure(row.value, row.metric), *cells)
     return table
 
 
@@ -65,7 +66,7 @@ def forecasts(rows: Sequence[Forecast]) -> Table:
     """Foretold, and what happened."""
     known = any(row.actual is not None for row in rows)
     probed = rows[0].probed
-    table = _table(f"forecast from a probe of {probed:,} items, 95 % intervals over these")
+    table = plain_table(f"forecast from a probe of {probed:,} items, 95 % intervals over these")
     table.add_column("figure")
     for name in ("forecast", "interval", *("actual", "actual / forecast") * known):
         table.add_column(name, justify="right")
@@ -82,7 +83,7 @@ def forecasts(rows: Sequence[Forecast]) -> Table:
 
 def _decodings(rows: Sequence[DecodingRow], metric: str) -> Table:
     """A line for each member and penalty's greedy, and for each pool of draws."""
-    table = _table(
+    table = plain_table(
         f"{metric} in points, greedy and drawn, 95 % intervals; best, worst, delta and std0 "
         "(ddof 0) describe these runs; !: a std above the bound of independent items"
     )
@@ -119,7 +120,9 @@ def _decoding(found: Mapping[str, DecodingRow]) -> list[str]:
 
 
 def _texts(rows: Sequence[DecodingRow]) -> Table:
-    table = _table("replies, means with 95 % intervals: lengths, share cut by the limit, repeats")
+    table = plain_table(
+        "replies, means with 95 % intervals: lengths, share cut by the limit, repeats"
+    )
     for name in ("member", "decoding"):
         table.add_column(name, overflow="fold")
     names = ("tokens", "characters", "truncated", "duplicates")
@@ -139,7 +142,9 @@ def _text(row: DecodingRow) -> str:
 
 
 def _by_category(rows: Sequence[DecodingRow], metric: str) -> Table:
-    table = _table(f"{metric} in points by category: greedy; mean (interval), std of runs, delta")
+    table = plain_table(
+        f"{metric} in points by category: greedy; mean (interval), std of runs, delta"
+    )
     for name in ("category", "member", "decoding"):
         table.add_column(name, overflow="fold")
     for name in ("mean", "interval", "std", "delta", "greedy - mean", "items"):
@@ -164,7 +169,7 @@ def _by_category(rows: Sequence[DecodingRow], metric: str) -> Table:
 
 def _curves(rows: Sequence[Row], metric: str) -> Table:
     """Best-of-N: a line for each method and pool, a column for each k."""
-    table = _table(
+    table = plain_table(
         f"{metric} in points by draws, 95 % intervals; prefix: of the first k, as published"
     )
     for name in ("member", "decoding", "method"):
@@ -183,7 +188,7 @@ def _curves(rows: Sequence[Row], metric: str) -> Table:
 
 
 def _crossings(rows: Sequence[Crossing]) -> Table:
-    table = _table(
+    table = plain_table(
         "draws with which a method reaches a line, by its value and by its 95 % interval"
     )
     for name in ("line", "member", "decoding", "method"):
@@ -216,8 +221,8 @@ def _points(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f}"
 
 
-def _point(found: Mapping[str, DecodingRow], figure: str) -> str:
-    return _points(found[figure].value, 2) if figure in found else ""
+def _point(found: Mapping[str, DecodingRow], name: str) -> str:
+    return _points(found[name].value, 2) if name in found else ""
 
 
 def _ends(row: Any, digits: int = 1, sign: str = "") -> str:
@@ -228,7 +233,3 @@ def _ends(row: Any, digits: int = 1, sign: str = "") -> str:
 
 def _each(total: float | None, items: float, form: str) -> str:
     return "unknown" if total is None else form.format(total / items)
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

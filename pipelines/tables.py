@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.plain import figure, plain_table
 from pipelines.standings import print_standings
 from pipelines.study_tables import costs, forecasts, study
 from results.arms import ArmRow, ScoreMean
@@ -16,7 +17,6 @@ from results.columns import READ as CHOOSERS
 from results.directories import Where
 from results.judges import JudgeRow
 from results.marginals import MarginalRow
-from results.schema import UNBOUNDED
 from results.summary import Row, Summary
 
 WIDTH = 160
@@ -24,9 +24,12 @@ WIDTH = 160
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Standard output, or error; wide and without colours when it isn't a terminal."""
+    """Standard output, or error; wide and without colours when it isn't a terminal. Brackets are
+    text: names of models and categories are other people's.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr) if stream.isatty() else Console(stderr=stderr, width=WIDTH)
+    width = None if stream.isatty() else WIDTH
+    return Console(stderr=stderr, width=width, markup=False)
 
 
 def print_run(out: Console, summary: Summary, directory: Where) -> None:
@@ -86,7 +89,7 @@ def _figures(rows: Sequence[Row]) -> Table:
     for name in ("value", "interval", "items"):
         table.add_column(name, justify="right")
     for row in rows:
-        value, low, high = (_figure(v, row.metric) for v in (row.value, row.low, row.high))
+        value, low, high = (figure(v, row.metric) for v in (row.value, row.low, row.high))
         table.add_row(f"{row.method}: {row.metric}", value, f"{low} to {high}", f"{row.items:,}")
     return table
 
@@ -215,11 +218,6 @@ def print_checks(out: Console, checks: Iterable[Any]) -> bool:
     return failed
 
 
-def plain_table(title: str) -> Table:
-    """Without lines, so that it stays readable in a log file."""
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-
-
 def _result(rows: Sequence[Row], metric: str) -> Table:
     first = rows[0]
     whose = f" with {first.member}" if first.member else ""
@@ -236,8 +234,8 @@ def _result(rows: Sequence[Row], metric: str) -> Table:
         table.add_row(
             row.method,
             str(row.k or "-"),
-            _figure(row.value, row.metric),
-            f"{_figure(row.low, row.metric)} to {_figure(row.high, row.metric)}",
+            figure(row.value, row.metric),
+            f"{figure(row.low, row.metric)} to {figure(row.high, row.metric)}",
             *(range_of(row) if is_open(row) else "" for _ in missing),
             *(_versus(row, "versus_greedy" if drawn else "versus_likeliest") for _ in baseline),
             f"{row.items:,}",
@@ -267,11 +265,6 @@ def _improvement(row: Row) -> str:
         f"{row.method} over G: {row.versus_likeliest / likeliest:+.1%} "
         f"({low / likeliest:+.1%} to {high / likeliest:+.1%}) of G's {row.metric}"
     )
-
-
-def _figure(value: float, metric: str) -> str:
-    """In per cent, but for a scorer's own values."""
-    return f"{value:.4g}" if metric in UNBOUNDED else f"{value:.1%}"
 
 
 def _versus(row: Row, name: str) -> str:

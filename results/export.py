@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from results.arrow import SCHEMA
 from results.directories import Where
 from results.errors import ResultsError
 from results.parts import read_tables
-from results.schema import SCHEMA
 
 
 def export(run_dir: Where, to: str, path: str | Path) -> Path:

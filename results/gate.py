@@ -17,6 +17,7 @@ over all of them, at 1 - alpha / (number of cases still open).
 Axes: `Q` item. NaN: no value.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -79,32 +80,45 @@ def rule(
     to pass.
     """
     known = {i: case for i, case in enumerate(cases) if case.missing < len(case.a_Q)}
-    failed = _failed(known, confidence, holm=holm)
-    nothing = Ruling(
-        verdict="inconclusive",
-        reason="no item has a value in both runs",
-        difference=None,
-        missing=0,
-    )
+    failed, level = _failed(known, confidence, holm=holm)
     return [
-        _ruling(case, confidence, failed.get(i), min_coverage) if i in known else nothing
+        _ruling(case, confidence, failed.get(i), level, min_coverage)
+        if i in known
+        else _without_items(case)
         for i, case in enumerate(cases)
     ]
 
 
-def _failed(cases: Mapping[int, Case], confidence: float, *, holm: bool) -> dict[int, float]:
-    """The cases whose interval lies below the threshold, and the level at which it does."""
+def _failed(
+    cases: Mapping[int, Case], confidence: float, *, holm: bool
+) -> tuple[dict[int, float], float]:
+    """The cases whose interval lies below the threshold, with the level at which it does; and the
+    level at which a further one would fail.
+    """
     failed: dict[int, float] = {}
+    level = confidence
     while left := [i for i in cases if i not in failed]:
         level = 1 - (1 - confidence) / len(left) if holm else confidence
         below = [i for i in left if cases[i].difference(level).high < cases[i].threshold]
         if not below:
             break
         failed |= dict.fromkeys(below, level)
-    return failed
+    return failed, level
 
 
-def _ruling(case: Case, confidence: float, failed_at: float | None, min_coverage: float) -> Ruling:
+def _without_items(case: Case) -> Ruling:
+    return Ruling(
+        verdict="inconclusive",
+        reason="no item has a value in both runs",
+        difference=None,
+        missing=case.missing,
+    )
+
+
+def _ruling(
+    case: Case, confidence: float, failed_at: float | None, level: float, min_coverage: float
+) -> Ruling:
+    """failed_at: the level at which it fails, if it does. level: at which it would."""
     found = case.difference(confidence)
     verdict: Verdict = "inconclusive"
     needed = None
@@ -125,7 +139,7 @@ def _ruling(case: Case, confidence: float, failed_at: float | None, min_coverage
         else:
             verdict, reason = "pass", "the whole interval lies above"
     else:
-        needed, reason = _undecided(found, case.threshold, confidence)
+        needed, reason = _undecided(found, case.threshold, confidence, level)
     return Ruling(
         verdict=verdict,
         reason=reason,
@@ -135,15 +149,20 @@ def _ruling(case: Case, confidence: float, failed_at: float | None, min_coverage
     )
 
 
-def _undecided(found: Difference, threshold: float, confidence: float) -> tuple[int | None, str]:
+def _undecided(
+    found: Difference, threshold: float, confidence: float, level: float
+) -> tuple[int | None, str]:
     """Items that would decide, and what is said of them."""
+    if math.isclose(found.value, threshold, abs_tol=1e-12):
+        return None, "the difference is the threshold itself: no number of items would decide"
     effect = found.value - threshold
     # Where differences are few, the interval is wider than its standard error says.
     half = found.value - found.low if effect > 0 else found.high - found.value
     stderr = max(found.stderr, half / quantile(confidence))
-    needed = items_needed(effect, spread_of(stderr, found.items), level=confidence)
-    if needed is None:
-        return None, "the difference is the threshold itself: no number of items would decide"
+    # Among many cases a failure takes more than a pass: see the module's docstring.
+    demanded = confidence if effect > 0 else level
+    needed = items_needed(effect, spread_of(stderr, found.items), level=demanded)
+    assert needed is not None, "there is an effect"
     side = "pass" if effect > 0 else "fail"
     return needed, (
         f"{about(needed)} items would decide, not {found.items:,}: {side}ing with 80 % "

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results.arrow import SCHEMA, VERSION, from_table
 from results.directories import Directory, Where, open_directory
 from results.errors import ResultsError
 from results.manifest import read_manifest
-from results.schema import SCHEMA, VERSION, Record, from_table
+from results.schema import Record
 
 _KEYS = {"version", "shard", "rows", "sha256"}
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)

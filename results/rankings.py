@@ -60,7 +60,7 @@ class Rankings:
     """`add` every record, then read `rows` and `doubts`. Memory: P^2 numbers an item."""
 
     def __init__(self, name: str, judge: Judge) -> None:
-        self._name = name
+        self.name = name
         self._judge = judge
         self._players: dict[str, int] = {}
         self._items: list[dict[tuple[int, int], float]] = []
@@ -69,7 +69,7 @@ class Rankings:
     def add(self, record: Record) -> None:
         """Take in one record; those without bouts of the judge are passed over."""
         judge = self._judge
-        found = bouts(record.candidates, self._name, judge.form, len(judge.jurors))
+        found = bouts(record.candidates, self.name, judge.form, len(judge.jurors))
         if found is None:
             return
         candidates, wins_MM = found
@@ -109,7 +109,7 @@ class Rankings:
 
     def doubts(self, rows: Sequence[RankingRow]) -> list[str]:
         """One line for each way in which players have no finite rating."""
-        head = f"ranking by {self._name}"
+        head = f"ranking by {self.name}"
         apart = [row.player for row in rows if row.win_rate is None]
         best = [row.player for row in rows if row.rating is None and row.win_rate == 1.0]
         worst = [row.player for row in rows if row.rating is None and row.win_rate == 0.0]
@@ -148,7 +148,7 @@ class Rankings:
         if number != self._anchor and not math.isnan(rating):
             low, high = self._widened(low, high, rating, met_QP)
         return RankingRow(
-            judge=self._name,
+            judge=self.name,
             player=name,
             rating=_finite(rating),
             low=_finite(low),

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from results.figure import Measured
 from results.pools import Named
 
+SAME = 1e-9
+"""A mean and a line that are closer are equal but for rounding: 57.1 per cent is no float."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossing:
@@ -54,7 +57,7 @@ def crossings(rows: Sequence[Measured], references: Mapping[str, float]) -> tupl
 
 def _crossing(reference: str, level: float, curve: Sequence[Measured]) -> Crossing:
     def first(end: str) -> int | None:
-        return next((point.k for point in curve if getattr(point, end) >= level), None)
+        return next((point.k for point in curve if getattr(point, end) >= level - SAME), None)
 
     named = Named.read(curve[0].method)
     return Crossing(

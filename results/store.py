@@ -26,6 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
+from results.arrow import to_table
 from results.directories import (
     Directory,
     Hold,
@@ -45,7 +46,7 @@ from results.parts import (
     part_name,
     shard_ids,
 )
-from results.schema import Record, to_table
+from results.schema import Record
 
 __all__ = [
     "Manifest",

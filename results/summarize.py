@@ -71,52 +71,68 @@ def summarize_answers(
 
     Raises ResultsError for records of several tasks, and for an item that comes twice.
     """
-    table, tallies, bounds, decodings = Table(), Tallies(), Bounds(), Decodings()
-    categories, arms = Categories(), Arms()
-    outcomes, lengths, overlap = Outcomes(), Lengths(), Overlap()
     judges, about = judges or {}, about or {}
-    judged = [Judged(name, judge) for name, judge in judges.items()]
-    ranked = rank_all(judges)
-    seen: list[Any] = [table, tallies, bounds, decodings, categories, arms]
-    every = [*seen, outcomes, lengths, overlap, *judged, *ranked]
+    seen = _Seen(judges)
     for record in checked(records):
-        for each in every:
-            each.add(record)
+        seen.add(record)
+    table, tallies = seen.table, seen.tallies
     spent = by_role(tallies.usage, hosted(about))
     asked = about.get("num_items")
-    rows = tuple(_rows(table, tallies, spent, judges, lambda key: bounds.of(key, asked)))
-    pool_rows = decodings.rows(table, categories.tables)
+    rows = tuple(_rows(table, tallies, spent, judges, lambda key: seen.bounds.of(key, asked)))
     lines = {name: level / 100 for name, level in (references or {}).items()}
-    judge_rows = tuple(row for one in judged for row in one.rows())
-    rankings = [one.rows() for one in ranked]
-    unrated = [d for one, found in zip(ranked, rankings, strict=True) for d in one.doubts(found)]
-    return Summary(
+    found = Summary(
         rows=rows,
         outcomes={outcome: tallies.outcomes[outcome] for outcome in OUTCOMES},
         usage=tallies.usage,
         items={"ok": 0, **tallies.items},
         limited=limited,
         coverage={name: tallies.scored[name] / num for name, num in tallies.asked.items()},
-        categories=categories.rows(),
-        judges=judge_rows,
+        categories=seen.categories.rows(),
+        judges=tuple(row for one in seen.judged for row in one.rows()),
         marginals=marginals(table),
-        arms=arms.rows(members or {}),
-        rankings=tuple(row for found in rankings for row in found),
+        arms=seen.arms.rows(members or {}),
+        rankings=tuple(row for one in seen.ranked for row in one.rows()),
         published=published(rows, judges),
-        decodings=pool_rows,
+        decodings=seen.decodings.rows(table, seen.categories.tables),
         crossings=crossings(rows, lines),
         forecast=with_actual(about.get("forecast", ()), tallies.usage, about),
-        members=outcomes.rows(),
-        lengths=lengths.rows(),
-        overlaps=overlap.rows(),
-        warnings=[
-            *pitfalls(tallies, _baselines(rows), judges),
-            *open_figures(_headline(rows)),
-            *doubts(judge_rows, judges),
-            *spread_doubts(pool_rows),
-            *unrated,
-        ],
+        members=seen.outcomes.rows(),
+        lengths=seen.lengths.rows(),
+        overlaps=seen.overlap.rows(),
     )
+    return replace(found, warnings=_warnings(seen, found, judges))
+
+
+class _Seen:
+    """All that takes in every record."""
+
+    def __init__(self, judges: Mapping[str, Judge]) -> None:
+        self.table, self.tallies, self.bounds = Table(), Tallies(), Bounds()
+        self.decodings, self.categories, self.arms = Decodings(), Categories(), Arms()
+        self.outcomes, self.lengths, self.overlap = Outcomes(), Lengths(), Overlap()
+        self.judged = [Judged(name, judge) for name, judge in judges.items()]
+        self.ranked = rank_all(judges)
+        self._each: list[Any] = [
+            *(self.table, self.tallies, self.bounds, self.decodings, self.categories, self.arms),
+            *(self.outcomes, self.lengths, self.overlap, *self.judged, *self.ranked),
+        ]
+
+    def add(self, record: Record) -> None:
+        for each in self._each:
+            each.add(record)
+
+
+def _warnings(seen: _Seen, found: Summary, judges: Mapping[str, Judge]) -> list[str]:
+    ranked = [
+        (one, [row for row in found.rankings if row.judge == one.name]) for one in seen.ranked
+    ]
+    return [
+        *pitfalls(seen.tallies, _baselines(found.rows), judges),
+        *open_figures(_headline(found.rows)),
+        *doubts(found.judges, judges),
+        *spread_doubts(found.decodings),
+        *(doubt for one, rows in ranked for doubt in one.doubts(rows)),
+    ]
 
 
 def _baselines(rows: Sequence[Row]) -> list[Row]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+from results.arrow import from_table
 from results.consistency import contradictions
 from results.directories import Directory, Where, open_directory
 from results.errors import ResultsError
@@ -20,7 +21,7 @@ from results.manifest import Manifest, read_manifest
 from results.mismatches import Mismatch, in_json, in_page, num_figures
 from results.parts import DamagedPart, read_part, shard_ids
 from results.report import write_report
-from results.schema import Record, from_table
+from results.schema import Record
 from results.store import is_driven
 from results.summarize import summarize_run
 from results.summary import Summary, write_summary

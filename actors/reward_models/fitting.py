@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
@@ -130,15 +131,14 @@ def save_head(
         making / INDEX,
         {"metadata": {}, "weight_map": _shards(body) | dict.fromkeys(tensors, HEADS)},
     )
-    config = read_config(body)
-    num_hidden = len(gate.layers) - 1
-    config |= {
+    config = {
+        **read_config(body),
         "architectures": ["LlamaForRewardModelWithGating"],
         "num_objectives": len(objectives),
         "objectives": list(objectives),
         "gating_temperature": TEMPERATURE,
         "gating_hidden_dim": gate.layers[0].out_features,
-        "gating_n_hidden": num_hidden,
+        "gating_n_hidden": len(gate.layers) - 1,
         "gating_pattern": list(pattern),
         "known_pair": asdict(known_pair),
         "lilliput": dict(about),
@@ -153,8 +153,6 @@ def _shards(body: Path) -> dict[str, str]:
     if index.is_file():
         found: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         return found
-    from safetensors import safe_open
-
     shards: dict[str, str] = {}
     for file in sorted(body.glob("*.safetensors")):
         with safe_open(str(file), framework="pt") as tensors:

@@ -14,35 +14,29 @@ The authors leave open how speakers are named: `Human:` and `Assistant:` are wha
 dialogues have.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from actors.formats import FORMATS, Format, NumberedRow
+from actors.formats import FORMATS, Format, json_format
 from pipelines.tasks.choices import Asked, ChoiceConfig, ChoiceTask
 from pipelines.tasks.files import Row
 from pipelines.tasks.multiple_choice import one_true, read_choices
 from pipelines.tasks.rows import digest
 
 
-def _read_json(path: Path) -> Iterator[NumberedRow]:
-    """A list of rows, or the list that is called `examples`."""
-    found = json.loads(path.read_text(encoding="utf-8-sig"))
-    rows = found.get("examples") if isinstance(found, dict) else found
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("neither a list of objects nor an object with one called 'examples'")
-    yield from enumerate(rows, 1)
-
-
-def _count_json(path: Path) -> int:
-    return sum(1 for _ in _read_json(path))
+def _rows(found: Any) -> Any:
+    return found.get("examples") if isinstance(found, dict) else found
 
 
 class Hhh(ChoiceTask[ChoiceConfig]):
     """Rows with a query, two replies and which is better."""
 
-    formats: ClassVar[Mapping[str, Format]] = {**FORMATS, ".json": Format(_read_json, _count_json)}
+    formats: ClassVar[Mapping[str, Format]] = {
+        **FORMATS,
+        ".json": json_format(
+            _rows, "neither a list of objects nor an object with one called 'examples'"
+        ),
+    }
     shuffles: ClassVar[bool] = True
 
     def asked(self, row: Row) -> Asked:

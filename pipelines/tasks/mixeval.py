@@ -11,15 +11,13 @@ Answer   a letter; or a free text, of which numbers and what follows words such 
          are compared with each gold answer.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from string import ascii_uppercase
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from actors.formats import FORMATS, Format, NumberedRow
+from actors.formats import FORMATS, Format, json_format
 from actors.types import FinishReason, Item
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.files import Row
@@ -45,12 +43,8 @@ class MixEvalConfig(TaskConfig):
     """Of free-form rows. A judge can't grade multiple-choice rows, which rules do better."""
 
 
-def _read_json(path: Path) -> Iterator[NumberedRow]:
-    found = json.loads(path.read_text(encoding="utf-8-sig"))
-    rows = list(found.values()) if isinstance(found, dict) else found
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("neither an object of rows nor a list of them")
-    yield from enumerate(rows, 1)
+def _rows(found: Any) -> Any:
+    return list(found.values()) if isinstance(found, dict) else found
 
 
 class MixEval(RowTask[MixEvalConfig]):
@@ -59,7 +53,7 @@ class MixEval(RowTask[MixEvalConfig]):
     Config: ClassVar[type[TaskConfig]] = MixEvalConfig
     formats: ClassVar[Mapping[str, Format]] = {
         **FORMATS,
-        ".json": Format(_read_json, lambda path: sum(1 for _ in _read_json(path))),
+        ".json": json_format(_rows, "neither an object of rows nor a list of them"),
     }
 
     def __init__(self, config: MixEvalConfig, *, grading_only: bool = False) -> None:
@@ -123,8 +117,11 @@ class MixEval(RowTask[MixEvalConfig]):
         if not isinstance(target, list) or not all(isinstance(one, str) for one in target):
             raise row.error(f"{target!r:.60} as its target, where a list of texts is needed")
         # Of GSM8k the target is the whole solution.
-        gold = (one.rpartition("####")[2] for one in target)
-        return "\n".join(dict.fromkeys(" ".join(one.split()) for one in gold if one.strip()))
+        gold = (" ".join(one.rpartition("####")[2].split()) for one in target)
+        if not (found := "\n".join(dict.fromkeys(filter(None, gold)))):
+            # No text at all would be in any reply.
+            raise row.error(f"{target!r:.60} as its target, in which no text is")
+        return found
 
 
 def said(text: str) -> list[str]:
@@ -150,6 +147,8 @@ def agrees(gold: str, answer: str) -> bool:
 
 def _number(text: str) -> Decimal | None:
     try:
-        return round(Decimal(text.replace(",", "")), 2)
+        found = round(Decimal(text.replace(",", "")), 2)
     except InvalidOperation:
         return None
+    # "Nan" is a word, and as a number equals nothing.
+    return None if found.is_nan() else found

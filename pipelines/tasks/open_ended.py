@@ -14,14 +14,12 @@ Metric   none of the task's own; every grader is one.
 Answer   none.
 """
 
-import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
-from actors.formats import FORMATS, Format, NumberedRow
+from actors.formats import FORMATS, Format, json_format
 from actors.types import FinishReason, Item, Message
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.files import Row, Source
@@ -46,20 +44,13 @@ TAGS: Mapping[str, str] = {
 under the categories of its secondary tags; here it has one category."""
 
 
-def _read_json(path: Path) -> Iterator[NumberedRow]:
-    found = json.loads(path.read_text(encoding="utf-8-sig"))
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise ValueError("not a list of objects")
-    yield from enumerate(found, 1)
-
-
-JSON_LIST = Format(_read_json, lambda path: sum(1 for _ in _read_json(path)))
-
-
 class OpenEnded(RowTask[ConfigT]):
     """Rows to which any reply may be good."""
 
-    formats: ClassVar[Mapping[str, Format]] = {**FORMATS, ".json": JSON_LIST}
+    formats: ClassVar[Mapping[str, Format]] = {
+        **FORMATS,
+        ".json": json_format(lambda found: found, "not a list of objects"),
+    }
     metrics: tuple[str, ...] = ()
 
     def grade(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
@@ -181,7 +172,7 @@ class WildBench(OpenEnded[TaskConfig]):
         if not all(isinstance(part, str) for turn in said for part in turn):
             raise row.error("a turn without role and content in field 'conversation_input'")
         checklist = row.value("checklist")
-        if isinstance(checklist, str) or not all(isinstance(line, str) for line in checklist):
+        if not isinstance(checklist, list) or not all(isinstance(line, str) for line in checklist):
             raise row.error("something other than a list of texts in field 'checklist'")
         tag = str(row.get("primary_tag") or "")
         if self.config.system:

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from results.arrow import from_table
 from results.directories import Directory
 from results.errors import ResultsError
 from results.parts import read_part, shard_ids
 from results.report.browser import head, is_split, whole
-from results.schema import from_table
 
 PATIENCE = 1.0
 """Seconds after which a search says how far it has come."""

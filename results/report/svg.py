@@ -27,7 +27,7 @@ SHAPES = (
 )
 """Circle, square, diamond, triangle up and down: told apart without colours."""
 SHORT = 3
-"""Digits of a number on an axis."""
+"""Digits of a number on an axis, unless its step takes more."""
 
 
 class Bounded(Protocol):
@@ -100,8 +100,7 @@ def share_axis(name: str, points: Iterable[Bounded]) -> Axis:
     high = min(max(p.high for p in points), 1.0)
     step = _step((high - low) or 0.1)
     low, high = max(math.floor(low / step + 1e-9) * step, 0), min(math.ceil(high / step) * step, 1)
-    ticks = [low + i * step for i in range(round((high - low) / step) + 1)]
-    return Axis(f"{name}, %", low, high, [(v, short(100 * v)) for v in ticks])
+    return Axis(f"{name}, %", low, high, _stepped(low, high, step, scale=100.0))
 
 
 def value_axis(name: str, values: Iterable[float]) -> Axis:
@@ -112,8 +111,7 @@ def value_axis(name: str, values: Iterable[float]) -> Axis:
     low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     if low == high:
         low, high = low - step, high + step
-    ticks = [low + i * step for i in range(round((high - low) / step) + 1)]
-    return Axis(name, low, high, [(v, short(v)) for v in ticks])
+    return Axis(name, low, high, _stepped(low, high, step))
 
 
 def at_axis(name: str, values: Iterable[float], *, log: bool = True) -> Axis:
@@ -140,12 +138,14 @@ def log_axis(name: str, values: Iterable[float]) -> Axis:
     return Axis(name, low, high, _apart(axis, inside), True)
 
 
-def short(value: float) -> str:
+def short(value: float, digits: int = SHORT) -> str:
     """In few characters: 0.25, 40, 1.5k, 20k, 3M."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    # Rounded first: 999.9 is 1k.
+    value = float(f"{value:.{digits}g}")
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.{SHORT}g}{unit}"
-    return f"{value:.{SHORT}g}" if abs(value) >= 1e-9 else "0"
+            return f"{value / size:.{digits}g}{unit}"
+    return f"{value:.{digits}g}" if abs(value) >= 1e-9 else "0"
 
 
 def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
@@ -164,6 +164,22 @@ def _step(width: float) -> float:
     raw = width / 4.5
     power = 10.0 ** math.floor(math.log10(raw))
     return min((f * power for f in (1, 2, 2.5, 5, 10)), key=lambda step: abs(math.log(step / raw)))
+
+
+def _stepped(
+    low: float, high: float, step: float, *, scale: float = 1.0
+) -> list[tuple[float, str]]:
+    """A tick at each step, its text `scale` times the value with all of the digits that it has."""
+    values = [low + i * step for i in range(round((high - low) / step) + 1)]
+    digits = next(
+        (
+            digits
+            for digits in range(SHORT, 15)
+            if all(abs(float(f"{scale * v:.{digits}g}") / scale - v) < step / 100 for v in values)
+        ),
+        15,
+    )
+    return [(v, short(scale * v, digits)) for v in values]
 
 
 def _apart(axis: Axis, ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:

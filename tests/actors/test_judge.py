@@ -11,8 +11,8 @@ import pytest
 
 from actors.config import Sampling, parse
 from actors.generator import candidate_seed
-from actors.judge import about
 from actors.judge_prompts import JudgePrompt, prompt_of, quoted, shipped
+from actors.judge_table import about
 from actors.role_config import JudgeSettings, ScorerConfig
 from actors.scorer_table import check_scorer, make_scorer
 from actors.types import Candidate, Completion, ConfigError, Item, ItemError, Message, Score

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.config import parse
-from actors.judge import about
+from actors.judge_table import about
 from actors.role_config import ScorerConfig
 from actors.scorer_table import make_scorer
 from actors.types import Candidate, Completion, Item, ItemError, Message, Score

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.rescore import answering
+from results.arrow import from_table, to_table
 from results.directories import open_directory
 from results.parts import encode_part, part_name, read_part, shard_ids
 from results.report import write_report
-from results.schema import from_table, to_table
 from results.verify import verify
 
 Base = tuple[Path, "subprocess.CompletedProcess[str]"]

@@ -14,7 +14,8 @@ from actors.generator import ModelGenerator
 from actors.types import ConfigError, Item, Preview
 from pipelines import execute, live
 from pipelines.config import override
-from pipelines.job import Job, bind, prepare
+from pipelines.job import Job, prepare
+from pipelines.roles import bind
 from results.costs import Member
 from results.directories import open_directory
 from results.store import Manifest, Store
@@ -35,7 +36,7 @@ class Hosted:
 
 
 def bound(job: Job) -> dict[str, Any]:
-    return bind(job, {name: Hosted(name) for name in "ab"})  # type: ignore[misc]
+    return bind(job.config, job.method, {name: Hosted(name) for name in "ab"})  # type: ignore[misc]
 
 
 @pytest.fixture

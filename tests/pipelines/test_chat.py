@@ -319,7 +319,7 @@ def record(index: int, arm: str, score: float | None) -> CandidateRecord:
 def wins(*scores: float | None) -> dict[tuple[str, str], float]:
     arms = ("a alone", "b alone", "blend")
     pool = [record(i, arm, s) for i, (arm, s) in enumerate(zip(arms, scores, strict=True))]
-    (rows,) = answers([pool], Config(), metrics=(), scales={})
+    (rows,) = answers([pool], Config())
     return {(row.method, row.metric): row.value for row in rows}
 
 

@@ -156,7 +156,7 @@ def logs(*rows: Sequence[float]) -> list[list[float]]:
 def rows_of(
     candidates: Sequence[CandidateRecord], config: Config
 ) -> dict[tuple[str, str], AnswerRecord]:
-    (rows,) = answers([candidates], config, metrics=["accuracy"], scales={})
+    (rows,) = answers([candidates], config)
     return {(row.method, row.metric): row for row in rows}
 
 
@@ -229,8 +229,8 @@ def test_an_item_is_answered_the_same_whatever_its_company() -> None:
         pool(rng.normal(-3, 2, (2, n)).tolist(), rng.normal(-1, 1, (n, 2)).tolist(), gold=(n - 1,))
         for n in (2, 5, 3, 4, 1, 4)
     ]
-    together = answers(pools, Config(), metrics=["accuracy"], scales={})
-    alone = [answers([one], Config(), metrics=["accuracy"], scales={})[0] for one in pools]
+    together = answers(pools, Config())
+    alone = [answers([one], Config())[0] for one in pools]
     assert together == alone
 
 
@@ -259,7 +259,7 @@ def test_choices_of_the_same_text_are_one_candidate_of_the_game_and_share_its_cr
 
 
 def test_nothing_to_answer_is_no_answer() -> None:
-    assert answers([], Config(), metrics=["accuracy"], scales={}) == []
+    assert answers([], Config()) == []
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def kept(*values, correct=None):
 
 
 def figures(pool):
-    (rows,) = answers([pool], Config(), metrics=["accuracy"], scales={"r": "softmax"})
+    (rows,) = answers([pool], Config(), scales={"r": "softmax"})
     return {(row.method, row.metric): row.value for row in rows}
 
 

@@ -12,7 +12,8 @@ from actors.config import StrictConfig
 from actors.types import ConfigError, Item
 from pipelines import base
 from pipelines.config import load_all, override, shipped
-from pipelines.job import Job, bind, method_of, prepare, regrading
+from pipelines.job import Job, method_of, prepare, regrading
+from pipelines.roles import bind
 
 PLAIN: dict[str, Any] = {
     "name": "tiny",
@@ -285,7 +286,7 @@ def test_binding_gives_the_method_the_roles_that_it_asks_for() -> None:
         name = "small"
 
     made = job("roles.scorers.a=mean_logprob")
-    roles = bind(made, {"small": Hosted()})  # type: ignore[dict-item]
+    roles = bind(made.config, made.method, {"small": Hosted()})  # type: ignore[dict-item]
     assert set(roles) == {"generator", "scorers"}
     assert set(roles["scorers"]) == {"a"}
 

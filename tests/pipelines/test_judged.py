@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from actors.judge import about
+from actors.judge_table import about
 from actors.role_config import JudgeSettings, ScorerConfig
 from actors.scorer_table import make_scorer
 from actors.types import Candidate, Completion, Continuation, Item, Message

@@ -3,9 +3,11 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from pipelines.tables import print_run
+from pipelines.plain import plain_table
+from pipelines.tables import console, print_run
 from results.schema import OUTCOMES
 from results.summary import Row, Summary
 
@@ -35,3 +37,29 @@ def test_figures_that_something_missing_could_move_have_their_bounds_beside_them
 
     assert "60.4% to 61.4%" in printed(0.6139)
     assert "if missing" not in printed(0.6039)
+
+
+@pytest.mark.parametrize("name", ["[cs] AI", "[/b]", "a[b]c"])
+def test_names_with_brackets_are_printed_as_they_are(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = plain_table(f"about {name}")
+    table.add_column("category")
+    table.add_row(name)
+    console().print(table)
+    assert capsys.readouterr().out.count(name) == 2
+
+
+def test_what_a_score_cost_stands_beside_the_score_itself() -> None:
+    row = Row(
+        **{"task": "toy", "member": "", "method": "armo", "metric": "score", "k": 0},
+        **{"value": -12.25, "low": -13.0, "high": -11.0, "stderr": 0.5, "items": 10},
+        money=0.2,
+    )
+    outcomes = dict.fromkeys(OUTCOMES, 0)
+    summary = Summary(rows=(row,), outcomes=outcomes, usage={}, items={"ok": 10})
+    out = Console(file=io.StringIO(), width=160)
+    print_run(out, summary, Path("runs/x"))
+    page = out.file.getvalue()  # type: ignore[attr-defined]
+    assert page.count("-12.25") == 2
+    assert "%" not in page.partition("what it took")[2].partition("candidates:")[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from results.arrow import to_table
 from results.compare import compare
 from results.errors import ResultsError
 from results.export import export
@@ -21,7 +22,7 @@ from results.parts import (
     read_tables,
 )
 from results.report import write_report
-from results.schema import Record, to_table
+from results.schema import Record
 from results.store import Manifest, Store
 
 MANIFEST = Manifest(identity={"data": "data-1"}, about={"limited": False})

@@ -171,6 +171,9 @@ def test_a_line_is_reached_by_value_by_upper_and_by_lower_end() -> None:
     curve = [point(4, 0.7, 0.8, 0.9), point(1, 0.3, 0.4, 0.5), point(2, 0.5, 0.6, 0.7)]
     (found,) = crossings(curve, {"line": 0.6})
     assert (found.k, found.low, found.high, found.within) == (2, 2, 4, 4)
+    assert 34.6 / 100 > 346 / 1000, "but for rounding they are equal"
+    (found,) = crossings([point(1, 0.3, 346 / 1000, 0.4)], {"line": 34.6 / 100})
+    assert found.k == 1
 
 
 def test_seconds_and_money_follow_the_tokens_of_each_role(summary: Summary) -> None:

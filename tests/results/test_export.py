@@ -6,9 +6,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from results.arrow import from_table, to_table
 from results.errors import ResultsError
 from results.export import export
-from results.schema import Record, from_table, to_table
+from results.schema import Record
 
 
 def test_parquet_holds_the_records_exactly(

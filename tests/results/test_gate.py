@@ -70,6 +70,14 @@ def test_at_the_threshold_itself_no_number_of_items_decides() -> None:
     (found,) = ruled(case(20, 30, 150, -0.05))
     assert (found.verdict, found.items_needed) == ("inconclusive", None)
     assert "no number of items" in found.reason
+    # A mean of credits that no float has exactly lies beside it.
+    a = np.random.default_rng(1).random(100).round(1) / 2 + 0.3
+    b = np.append(a[:30] - 0.1, a[30:])
+    groups = [str(number) for number in range(100)]
+    (beside,) = ruled(Case(a_Q=a, b_Q=b, groups=groups, threshold=-0.03))
+    assert beside.difference is not None
+    assert beside.difference.value != -0.03
+    assert (beside.reason, beside.items_needed) == (found.reason, None)
 
 
 def test_missing_items_that_could_change_a_verdict_leave_it_open() -> None:
@@ -98,6 +106,7 @@ def test_a_case_without_any_common_item_is_open() -> None:
     )
     (found,) = ruled(empty)
     assert (found.verdict, found.difference) == ("inconclusive", None)
+    assert found.missing == 2
 
 
 def test_holm_steps_down_once_a_clear_case_has_failed() -> None:
@@ -111,3 +120,12 @@ def test_holm_steps_down_once_a_clear_case_has_failed() -> None:
     assert [r.verdict for r in ruled(edge, clear)] == ["fail", "fail"]
     assert [r.verdict for r in ruled(edge, fine)] == ["inconclusive", "pass"]
     assert [r.verdict for r in ruled(edge, fine, holm=False)] == ["fail", "pass"]
+
+
+def test_a_case_that_only_holm_leaves_open_needs_more_items_than_there_are() -> None:
+    edge = case(150, 205, 645, 0.0)
+    assert ruled(edge)[0].verdict == "fail"
+    found = ruled(edge, *[case(200, 0, 800, 0.0)] * 49)[0]
+    assert found.verdict == "inconclusive"
+    assert found.items_needed is not None
+    assert found.items_needed > 1000

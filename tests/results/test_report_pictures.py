@@ -10,7 +10,17 @@ import pytest
 
 from results.lengths import LengthRow
 from results.report.figures import by_length, charts, compared
-from results.report.svg import Axis, Point, Series, at_axis, line_chart, log_axis, share_axis
+from results.report.svg import (
+    Axis,
+    Point,
+    Series,
+    at_axis,
+    line_chart,
+    log_axis,
+    share_axis,
+    short,
+    value_axis,
+)
 from results.report.sweeps import greedy_and_draws, pool_rows, sweeps
 from results.schema import AnswerRecord, Record
 from results.summarize import summarize_answers
@@ -72,7 +82,7 @@ def test_nothing_is_drawn_outside_of_the_picture() -> None:
     [
         (0.31, 0.58, ["30", "35", "40", "45", "50", "55", "60"]),
         (0.0, 1.0, ["0", "20", "40", "60", "80", "100"]),
-        (0.912, 0.914, ["91.2", "91.2", "91.3", "91.3", "91.4"]),
+        (0.912, 0.914, ["91.2", "91.25", "91.3", "91.35", "91.4"]),
         (0.5, 0.5, ["50"]),
     ],
 )
@@ -80,6 +90,23 @@ def test_shares_are_ticked_in_round_steps(low: float, high: float, ticks: list[s
     axis = share_axis("accuracy", [Point(x=1, y=low, low=low, high=high, says="")])
     assert [text for _, text in axis.ticks] == ticks
     assert axis.low <= low <= high <= axis.high
+
+
+def test_values_are_ticked_with_as_many_digits_as_their_step_has() -> None:
+    said = [
+        [text for _, text in value_axis("", values).ticks] for values in ([100, 110], [100, 111])
+    ]
+    assert said[0] == ["100", "102", "104", "106", "108", "110"]
+    assert said[1] == ["100", "102.5", "105", "107.5", "110", "112.5"]
+    assert value_axis("characters", [1200, 1204]).ticks[1][1] == "1.201k"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.25, "0.25"), (999.4, "999"), (999.9, "1k"), (-999_600, "-1M"), (2e12, "2T")],
+)
+def test_a_number_on_an_axis_is_short(value: float, text: str) -> None:
+    assert short(value) == text
 
 
 def test_ticks_keep_apart() -> None:

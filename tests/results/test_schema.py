@@ -8,15 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from results.schema import (
-    OUTCOMES,
-    SCHEMA,
-    ErrorRecord,
-    Outcome,
-    Record,
-    from_table,
-    to_table,
-)
+from results.arrow import SCHEMA, from_table, to_table
+from results.schema import OUTCOMES, ErrorRecord, Outcome, Record
 
 SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 

@@ -11,9 +11,10 @@ from threading import Event, Thread
 import pyarrow as pa
 import pytest
 
+from results.arrow import to_table
 from results.errors import ResultsError
 from results.parts import content_hash, read_columns, read_parts, read_records
-from results.schema import Record, to_table
+from results.schema import Record
 from results.store import (
     Manifest,
     Store,
@@ -191,7 +192,7 @@ def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
 DRIVER = """
 import sys
 from results.parts import read_part
-from results.schema import from_table
+from results.arrow import from_table
 from results.store import Manifest, Store
 record = next(from_table(read_part(sys.argv[2], "b")))
 with Store.open(sys.argv[1], Manifest(identity={"seed": 0})) as store:

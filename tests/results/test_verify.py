@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from results.arrow import from_table, to_table
 from results.errors import ResultsError
 from results.mismatches import in_json, in_page
 from results.parts import encode_part, part_name, read_part
 from results.report import write_report
-from results.schema import Record, from_table, to_table
+from results.schema import Record
 from results.store import Manifest, Store
 from results.verify import Verification, verify
 

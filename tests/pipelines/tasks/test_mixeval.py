@@ -72,6 +72,8 @@ def test_reasoning_is_asked_for_where_the_benchmark_needs_it(tmp_path: Path) -> 
         (["2.50"], "That is $2.5.", "correct"),
         (["a"], "a cat", "correct"),
         (["a"], "cat", "wrong"),
+        (["Nan"], "She is Nan Goldin.", "correct"),
+        (["Nan"], "Nancy", "wrong"),
         (["York"], "<think>York</think>Leeds", "wrong"),
         (["York"], "  ", "no_answer"),
     ],
@@ -108,6 +110,8 @@ def test_a_judge_is_left_the_free_texts_and_refused_the_choices(tmp_path: Path) 
     ("row", "message"),
     [
         ({**FREE, "target": "York"}, "'York' as its target, where a list of texts is needed"),
+        ({**FREE, "target": []}, "as its target, in which no text is"),
+        ({**FREE, "target": ["", "x #### "]}, "as its target, in which no text is"),
         ({**CHOICE, "target": [0, 1]}, "where a list of one index is needed"),
         ({**CHOICE, "target": [2]}, "the gold answer 2, which is no index"),
         ({**CHOICE, "problem_type": "essay"}, "problem_type 'essay', where free-form or"),

@@ -139,6 +139,7 @@ def test_wildbench_asks_the_whole_conversation_and_shows_judges_the_checklist(
         ({"conversation_input": []}, "no conversation that ends with the user's turn"),
         ({"conversation_input": [ANSWERS["text"]]}, "no conversation that ends with the user's"),
         ({"conversation_input": [{"role": "user"}]}, "a turn without role and content"),
+        ({"checklist": 5}, "something other than a list of texts in field 'checklist'"),
         ({"checklist": "Is it?"}, "something other than a list of texts in field 'checklist'"),
     ],
 )
