@@ -22,6 +22,7 @@ from itertools import combinations
 
 import numpy as np
 
+from results.pools import pools
 from results.resampling import Floats
 from results.schema import CandidateRecord, ScoreRecord
 
@@ -118,6 +119,18 @@ def bouts(
         np.einsum("iij->ij", wins_NNJ)[:] = 0.5
         wins_MM[:-1, :-1] = _mean(wins_NNJ)[np.ix_(texts.number, texts.number)]
     return tuple(candidate for candidate, _ in judged), wins_MM
+
+
+def compared(candidates: Sequence[CandidateRecord]) -> list[Sequence[CandidateRecord]]:
+    """Those that were shown to a judge of several together: of a study, pool by pool."""
+    return [*pools(candidates).values()] or [candidates]
+
+
+def heard(candidates: Sequence[CandidateRecord], scorer: str, form: str) -> bool:
+    """Whether a judge of two at a time gave any verdict on them."""
+    every = slice(None) if form == "versus" else slice(2, None, 3)
+    parts = [s.parts for c in candidates for s in c.scores if s.scorer == scorer]
+    return any(math.isfinite(part) for own in parts for part in own[every])
 
 
 def _texts(

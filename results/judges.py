@@ -30,8 +30,7 @@ from typing import Any
 import numpy as np
 
 from results.agreement import Level, agreement, kappa
-from results.cases import Case, case
-from results.pools import pools
+from results.cases import Case, case, compared
 from results.resampling import Floats
 from results.schema import CandidateRecord, Record
 from results.stats import mean_interval
@@ -138,11 +137,8 @@ class Judged:
 
     def add(self, record: Record) -> None:
         """Take in one record; those without scores of the judge are passed over."""
-        parts: Iterable[Sequence[CandidateRecord]] = [record.candidates]
-        if self._judge.form != "scale":
-            # Candidates were compared within their pools.
-            parts = pools(record.candidates).values() or parts
-        for candidates in parts:
+        alone = self._judge.form == "scale"
+        for candidates in [record.candidates] if alone else compared(record.candidates):
             self._add(candidates, record.group)
 
     def _add(self, candidates: Sequence[CandidateRecord], group: str) -> None:

@@ -3,9 +3,10 @@
     records, `Score.parts` --cases.bouts--> wins[player, player] of each item --Bradley-Terry-->
     ratings on the scale of Elo, with intervals by bootstrap over clusters of items
 
-A player is an arm of conversations, or a model's draws, or its greedy replies, or the baseline that
-`judge_versus` compares with. Both orders of a comparison are bouts; a tie is half a win. Several
-draws of a player share the bouts of their item, so every item counts the same.
+A player is an arm of conversations, or a model's draws, or its greedy replies, or a pool of a
+study, or the baseline that `judge_versus` compares with. Pools meet by way of the baseline alone,
+since candidates are compared within theirs. Both orders of a comparison are bouts; a tie is half a
+win. Several draws of a player share the bouts of their item, so every item counts the same.
 """
 
 import math
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from results.bradley_terry import expected, interval, rating_at, ratings, resampled
-from results.cases import bouts
+from results.cases import bouts, compared, heard
 from results.judges import Judge
+from results.pools import pool_of
 from results.resampling import Floats
 from results.schema import CandidateRecord, Record
 from results.stats import NEAR_BOUND, clopper_pearson
@@ -65,30 +67,36 @@ class Rankings:
         self._players: dict[str, int] = {}
         self._items: list[dict[tuple[int, int], float]] = []
         self._groups: list[str] = []
+        self._heard = False
 
     def add(self, record: Record) -> None:
         """Take in one record; those without bouts of the judge are passed over."""
         judge = self._judge
-        found = bouts(record.candidates, self.name, judge.form, len(judge.jurors))
-        if found is None:
-            return
-        candidates, wins_MM = found
-        names = [*map(player, candidates), *([BASELINE] if judge.form == "versus" else [])]
-        numbers = [self._players.setdefault(name, len(self._players)) for name in names if name]
-        if len(numbers) < len(names):
-            return
+        parts = [record.candidates] if judge.form == "versus" else compared(record.candidates)
         sums: dict[tuple[int, int], list[float]] = {}
-        for a, i in enumerate(numbers):
-            for b, j in enumerate(numbers):
-                if i != j and math.isfinite(wins_MM[a, b]):
-                    sums.setdefault((i, j), []).append(float(wins_MM[a, b]))
+        for part in parts:
+            found = bouts(part, self.name, judge.form, len(judge.jurors))
+            if found is None:
+                continue
+            candidates, wins_MM = found
+            names = [*map(player, candidates), *([BASELINE] if judge.form == "versus" else [])]
+            if not all(names):
+                continue
+            self._heard = self._heard or heard(candidates, self.name, judge.form)
+            numbers = [self._players.setdefault(name, len(self._players)) for name in names]
+            for a, i in enumerate(numbers):
+                for b, j in enumerate(numbers):
+                    if i != j and math.isfinite(wins_MM[a, b]):
+                        sums.setdefault((i, j), []).append(float(wins_MM[a, b]))
         if sums:
             self._groups.append(record.group)
             self._items.append({pair: math.fsum(one) / len(one) for pair, one in sums.items()})
 
     def rows(self) -> list[RankingRow]:
-        """Of each player, the best first; nothing where fewer than two have met."""
-        if not self._items:
+        """Of each player, the best first; nothing where fewer than two have met, or the judge has
+        not given a single verdict: equal texts are ties without one.
+        """
+        if not self._items or not self._heard:
             return []
         wins_QPP, anchor = self._wins(), self._anchor
         codes = np.unique(self._groups, return_inverse=True)[1]
@@ -182,7 +190,8 @@ class Rankings:
 def player(candidate: CandidateRecord) -> str:
     """Whose candidate it is; nothing for one that came with the item."""
     greedy = " greedy" if candidate.decoding == "greedy" else ""
-    return candidate.arm or (f"{candidate.member}{greedy}" if candidate.member else "")
+    alone = f"{candidate.member}{greedy}" if candidate.member else ""
+    return pool_of(candidate) or candidate.arm or alone
 
 
 def rank_all(judges: Mapping[str, Judge]) -> list[Rankings]:

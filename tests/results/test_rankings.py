@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -149,8 +150,46 @@ def test_greedy_replies_are_a_player_of_their_own_and_the_same_text_is_a_tie() -
         )
         for number in range(3)
     ]
-    rows = ranked(records, "pair")
+    assert ranked(records, "pair") == {}, "the judge has not been heard"
+    greedy = candidate(-1, "a", (0.0, 1.0, 0.5), decoding="greedy")
+    rows = ranked([*records, item(3, greedy, candidate(0, "a", (0.0, 0.0, 0.5)))], "pair")
     assert rows["a greedy"].rating == rows["a"].rating == 1000.0
+    assert rows["a"].items == 4
+
+
+def test_every_pool_of_a_study_is_a_player_and_pools_meet_by_way_of_the_baseline() -> None:
+    def drawn(index: int, member: str, arm: str, parts: Sequence[float]) -> CandidateRecord:
+        greedy = "greedy" if arm.startswith("t=0,") else "sample"
+        return replace(candidate(index, member, parts, decoding=greedy), arm=arm)
+
+    arms = ("t=0,p=1,r=1", "t=1,p=1,r=1")
+    wins = (1.0, 1.0, 0.0, 1.0)
+    losses = (0.0, 1.0, 1.0, 1.0)
+    records = [
+        item(
+            number,
+            *(drawn(-1, "big", arms[0], wins), drawn(0, "big", arms[1], wins)),
+            *(drawn(-1, "small", arms[0], losses), drawn(0, "small", arms[1], (*PLACE, *PLACE))),
+        )
+        for number in range(6)
+    ]
+    rows = ranked(records, "versus")
+    assert {row.player: row.win_rate for row in rows.values() if row.player != "baseline"} == {
+        "big t=0,p=1,r=1": 1.0,
+        "big t=1,p=1,r=1": 1.0,
+        "small t=1,p=1,r=1": pytest.approx(0.5),
+        "small t=0,p=1,r=1": 0.0,
+    }
+    # Two draws of one pool were compared with each other: the places are those in the pool.
+    pools = [
+        item(
+            number,
+            *(drawn(0, "big", arms[1], (0.0, 1.0, 1.0)), drawn(1, "big", arms[1], (0.0, 0.0, 0.0))),
+            *(drawn(0, "small", arms[1], (0, 1, 1.0)), drawn(1, "small", arms[1], (0, 0, 0.0))),
+        )
+        for number in range(3)
+    ]
+    assert ranked(pools, "pair") == {}
 
 
 def test_players_that_never_met_are_said_to_have_no_rating() -> None:
