@@ -126,8 +126,7 @@ def judge(policy: Policy, pairs: Sequence[Pair]) -> Gate:
     found = [
         (check, pair, _key(check, pair))
         for named in policy.checks
-        for check in _by_pool(named, pairs)
-        for pair in _concerned(check, pairs)
+        for check, pair in _concerned(named, pairs)
     ]
     rulings = rule(
         [_case(pair, key, check.threshold) for check, pair, key in found],
@@ -152,29 +151,29 @@ def judge(policy: Policy, pairs: Sequence[Pair]) -> Gate:
     )
 
 
-def _by_pool(check: Check, pairs: Sequence[Pair]) -> list[Check]:
-    """Of studies, whose methods are named after a pool, one for each pool that has the method."""
-    names = dict.fromkeys(key[0] for pair in pairs for key in (*pair.a.keys(), *pair.b.keys()))
-    if check.method in names:
-        return [check]
-    pools = [name for name in names if Named.read(name).method == check.method]
-    return [check.model_copy(update={"method": name}) for name in pools] or [check]
-
-
-def _concerned(check: Check, pairs: Sequence[Pair]) -> list[Pair]:
-    """Of its task, those of which a run has the method: one that only A has must not go unseen."""
+def _concerned(check: Check, pairs: Sequence[Pair]) -> list[tuple[Check, Pair]]:
+    """Of its task, those of which a run has the method, since one that only A has must not go
+    unseen; of a study one for each pool.
+    """
     if check.task is not None:
         _known("task", check.task, [pair.task for pair in pairs])
         pairs = [pair for pair in pairs if pair.task == check.task]
     found = [
-        pair
+        (check.model_copy(update={"method": name}), pair)
         for pair in pairs
-        if check.method in {key[0] for key in (*pair.a.keys(), *pair.b.keys())}
+        for name in _names(check.method, pair)
     ]
     if not found:
         there = chain.from_iterable((*pair.a.keys(), *pair.b.keys()) for pair in pairs)
         _known("method", check.method, [method for method, _, _ in there])
     return found
+
+
+def _names(method: str, pair: Pair) -> list[str]:
+    """What a method is called in a pair of runs: as it is, or by each pool that has it."""
+    names = dict.fromkeys(key[0] for key in (*pair.a.keys(), *pair.b.keys()))
+    pools = [name for name in names if Named.read(name).method == method]
+    return [method] if method in names else pools
 
 
 def _key(check: Check, pair: Pair) -> Key:

@@ -8,7 +8,7 @@ which a grader has no verdict has no grade. Graders see all candidates, greedy o
 read and write is no part of what a method costs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +29,17 @@ Ranges = Mapping[str, tuple[float, float]]
 """By grader: the scores that are worth 0 and 1."""
 
 
-def check(roles: RolesConfig, task: Task, pipeline: Mapping[str, Any], *, draws: bool) -> None:
-    """Refuse graders that can't grade this task, and draws without grades. Raises ConfigError."""
+def check(
+    roles: RolesConfig, task: Task, pipeline: str, rankers: Sequence[str], *, draws: bool
+) -> None:
+    """Refuse graders that can't grade this task, and draws without grades. Raises ConfigError.
+
+    rankers: those that will rank, named in the config or not.
+    """
     if not task.metrics and not roles.graders and draws:
         raise ConfigError(
             f"task {task.name}: nothing tells right from wrong there, so pipeline "
-            f"{pipeline['name']} can't grade its draws; add a judge that can: roles.graders: "
+            f"{pipeline} can't grade its draws; add a judge that can: roles.graders: "
             "{win: {kind: judge_versus, model: NAME}}; or compare conversations by their scores "
             "with pipeline chat"
         )
@@ -56,7 +61,7 @@ def check(roles: RolesConfig, task: Task, pipeline: Mapping[str, Any], *, draws:
                 f"roles.graders.{name}: task {task.name} has nothing to compare replies with; name "
                 "a file of a baseline's: task.baseline=FILE"
             )
-    voting = [r for r in pipeline.get("rankers", VOTES) if r.partition(":")[0] in VOTES]
+    voting = [ranker for ranker in rankers if ranker.partition(":")[0] in VOTES]
     if roles.graders and draws and voting:
         raise ConfigError(
             f"pipeline.rankers: {voting[0]!r} counts equal answers, and open-ended replies have "

@@ -136,7 +136,8 @@ def prepare(config: RunConfig) -> Job:
     draws = check_rankers(config, method_config)
     if config.pipeline["name"] == "choice":
         _check_choices(task)
-    graders.check(config.roles, task, config.pipeline, draws=draws)
+    rankers = getattr(method_config, "rankers", ())
+    graders.check(config.roles, task, config.pipeline["name"], rankers, draws=draws)
     identity = {
         "task": task_config(config.task).model_dump(mode="json"),
         "data": task.data,

@@ -11,12 +11,15 @@ from results.differences import Difference, holm, paired_differences, unpaired_d
 from results.directories import Where
 from results.errors import ResultsError
 from results.manifest import first_difference
+from results.moments import SAME
 from results.pairs import Pair, read_pair
 from results.pools import PREFIX, Named
 from results.power import items_needed, minimum_detectable_effect, spread_of
 from results.resampling import Floats
 
 ALPHA = 0.05
+DIGITS = 10
+"""Of figures that are compared with each other."""
 UNDECIDED = "not told apart"
 
 
@@ -139,7 +142,9 @@ def _hypothesis(number: int, row: ComparisonRow) -> tuple[object, ...]:
     named = Named.read(row.method)
     is_prefix = named.method.startswith(PREFIX)
     method = named.method if row.k != 1 else PREFIX if is_prefix else ""
-    return (number, row.metric, row.k, method, named.pool, row.a, row.b, row.items)
+    # Sums in another order differ in their last digits.
+    figures = (round(row.a, DIGITS), round(row.b, DIGITS))
+    return (number, row.metric, row.k, method, named.pool, *figures, row.items)
 
 
 def _compared(pair: Pair, paired: bool) -> Comparison:
@@ -174,8 +179,8 @@ def _paired_rows(pair: Pair) -> list[ComparisonRow]:
     return [
         replace(
             _row(key, a_Q, b_Q, change, alone),
-            gained=tuple(ids[b_Q > a_Q].tolist()),
-            lost=tuple(ids[b_Q < a_Q].tolist()),
+            gained=tuple(ids[b_Q > a_Q + SAME].tolist()),
+            lost=tuple(ids[b_Q < a_Q - SAME].tolist()),
         )
         for key, a_Q, b_Q, change, alone in zip(keys, a_CQ, b_CQ, found, apart, strict=True)
     ]

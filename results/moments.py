@@ -134,8 +134,8 @@ def _changes(delta_Q: Floats, sums_G: Floats, of: Moments) -> Changes:
     return Changes(
         moments=of,
         gained=float(np.maximum(delta_Q, 0.0).sum()),
-        gains=int((delta_Q > 0).sum()),
-        losses=int((delta_Q < 0).sum()),
+        gains=int((delta_Q > SAME).sum()),
+        losses=int((delta_Q < -SAME).sum()),
         whole=bool(np.isin(delta_Q, (-1.0, 0.0, 1.0)).all()),
         num_differing=len(differing),
         differing=differing[: MAX_RESAMPLED + 1],

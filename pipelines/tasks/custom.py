@@ -24,7 +24,7 @@ import regex
 from pydantic import Field, model_validator
 
 from actors.config import StrictConfig, parse
-from actors.types import ConfigError, FinishReason, Item
+from actors.types import ConfigError, FinishReason, Item, cut_reasoning
 from pipelines.tasks.answers import canonical_number, find_number, read_number
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.checks import PATTERN_SECONDS, Check, plain, read
@@ -164,7 +164,8 @@ class Custom(RowTask[CustomConfig]):
     def _graded(self, item: Item, text: str, finish_reason: FinishReason) -> Grade:
         cut = finish_reason == "length"
         if self.config.has_checks:
-            return self._checked(read(item.reference), final_part(text), cut=cut)
+            # How a reply is written is about all of it: a line `Q:` may be what was asked for.
+            return self._checked(read(item.reference), cut_reasoning(text), cut=cut)
         answer = self._extract(final_part(text), item.choices, cut=cut)
         if self.config.compare == "symbolic":
             return grade_symbolic(self._checker, item.reference, answer, finish_reason)

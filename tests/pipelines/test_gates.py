@@ -140,6 +140,29 @@ def test_a_method_of_a_study_is_judged_in_each_of_its_pools(
     assert len(judge(exact, read_pairs(run, run)).checks) == 1
 
 
+def test_the_pools_of_a_study_beside_a_run_without_pools_are_judged_too(
+    runs: Callable[..., Path], tmp_path: Path, policy: Callable[[str], str]
+) -> None:
+    def of(pool: str, one: Record, **changes: Any) -> Record:
+        return replace(
+            one,
+            answers=tuple(
+                replace(answer, method=f"{answer.method}{pool}", **changes)
+                for answer in one.answers
+            ),
+        )
+
+    pool = " of small t=1,p=1,r=1"
+    good = [record(number) for number in range(40)]
+    for side, value in (("a", {}), ("b", {"value": 0.0})):
+        runs(f"{side}/rank", good)
+        runs(f"{side}/study", [of(pool, one, **value) for one in good])
+    pairs = read_pairs(tmp_path / "a", tmp_path / "b")
+    gate = judge(load_policy(policy("checks: [{method: majority, max_drop: 0.05}]")), pairs)
+    assert [check.method for check in gate.checks] == ["majority", f"majority{pool}"]
+    assert gate.verdict == "fail"
+
+
 def test_a_check_passes_over_a_pair_only_where_neither_run_has_the_method(
     runs: Callable[..., Path], tmp_path: Path, policy: Callable[[str], str]
 ) -> None:

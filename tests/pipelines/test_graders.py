@@ -123,6 +123,14 @@ TWICE = {"generator": "m", "graders": {"win": {"kind": "judge_versus", "model": 
 SELF = {"generator": "m", "graders": {"win": {"kind": "judge_versus", "model": "m"}}}
 
 
+def test_a_pipeline_that_names_no_ranker_is_not_told_that_votes_count_answers(
+    tmp_path: Path,
+) -> None:
+    roles = {**TWICE, "generator": ["m"]}
+    found = job(tmp_path, pipeline={"name": "decoding", "n": 2}, roles=roles)
+    assert found.task.metrics == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

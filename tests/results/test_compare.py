@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from results.compare import compare
+from results.compare import _hypothesis, compare
 from results.errors import ResultsError
 from results.schema import Record
 from results.store import Manifest, Store
@@ -51,6 +51,29 @@ def test_what_all_methods_say_of_one_draw_is_one_hypothesis(
     num = len(rows) - len(same) + 1
     assert 0 < least.p < 1 / num
     assert least.p_holm == pytest.approx(least.p * num)
+
+
+def test_sums_in_another_order_are_no_flip_and_no_other_hypothesis(
+    make_run: Callable[..., Path], make_record: Callable[..., Record]
+) -> None:
+    def nudged(record: Record, by: float) -> Record:
+        """Its draws' credit as another method might add it up."""
+        single = [answer for answer in record.answers if answer.k == 1]
+        return replace(
+            record,
+            answers=tuple(
+                replace(answer, method=f"{answer.method} {i}", value=0.3 + i * by)
+                for i, answer in enumerate(single)
+            ),
+        )
+
+    a = make_run([nudged(make_record(number), 0.0) for number in range(30)], "a")
+    b = make_run([nudged(make_record(number), 1e-16) for number in range(30)], "b")
+    rows = [row for row in compare(a, b).rows if row.metric == compare(a, b).rows[0].metric]
+    assert len(rows) > 1
+    for row in rows:
+        assert (row.gains, row.losses, row.gained, row.lost) == (0, 0, (), ())
+    assert len({_hypothesis(0, row) for row in rows}) == 1
 
 
 def test_a_row_says_which_difference_its_items_could_have_shown(

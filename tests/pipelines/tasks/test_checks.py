@@ -114,6 +114,21 @@ def test_a_pattern_takes_a_rows_text_as_it_is_and_not_for_ever(load):
     assert reading.grade(item, slow, "stop") == Grade(answer=None, outcome="timed_out", metrics=())
 
 
+def test_the_whole_reply_is_checked_and_not_what_comes_before_a_next_question(load):
+    checks = [
+        {"kind": "lines", "at_least": 4},
+        {"kind": "contains", "text": "Q:", "at_least": 2},
+        {"kind": "contains", "text": ",", "at_most": 0},
+    ]
+    task = load([{"prompt": "p"}], checks=checks)
+    (item,) = task.items()
+    reply = "Tea\nQ: Is it hot?\nA: Yes.\nQ: Is it green, too?"
+    assert dict(task.grade(item, reply, "stop").metrics)["checks"] == pytest.approx(2 / 3)
+    # Reasoning is no part of a reply.
+    thought = task.grade(item, f"<think>so, so</think>{reply.replace(',', '')}", "stop")
+    assert thought.outcome == "correct"
+
+
 def test_an_empty_reply_is_no_answer(load):
     task = load([{"prompt": "p"}], checks=[{"kind": "words", "at_least": 1}])
     (item,) = task.items()
