@@ -18,12 +18,18 @@ from actors.scorer_table import make_scorer
 from actors.types import ConfigError, Item
 from pipelines.base import Solution
 from pipelines.tasks.base import Task
-from results.schema import CandidateRecord, GradeRecord
+from results.pools import ABOUT_TEXTS
+from results.schema import UNBOUNDED, CandidateRecord, GradeRecord
 
 KINDS = ("judge", "judge_versus", "recorded")
 """Scorers whose values have ends, and hold for a candidate whatever the others are."""
 VOTES = ("majority", "weighted")
 """Rankers that count equal answers, which open-ended replies don't have."""
+
+RESERVED = UNBOUNDED | ABOUT_TEXTS
+"""Metrics that the summary takes for no credit, whoever gave them."""
+ROUNDING = 1e-9
+"""By which a mean of verdicts may lie beyond the ends of their scale."""
 
 Ranges = Mapping[str, tuple[float, float]]
 """By grader: the scores that are worth 0 and 1."""
@@ -53,6 +59,10 @@ def check(
             raise ConfigError(
                 f"roles.graders.{name}: wanted a kind whose scores are credit ({', '.join(KINDS)}),"
                 f" got {grader.kind!r}; it can score: roles.scorers.{name}"
+            )
+        if name in RESERVED:
+            raise ConfigError(
+                f"roles.graders.{name}: the summary has another metric of that name; rename it"
             )
         if name in roles.scorers:
             raise ConfigError(f"roles.graders.{name}: a scorer has that name too; rename one")
@@ -105,9 +115,10 @@ def credited(candidate: CandidateRecord, ranges: Ranges) -> CandidateRecord:
             return replace(
                 candidate, grade=(), outcome="judge_failed" if failed else candidate.outcome
             )
-        if not low <= value <= high:
+        credit = (value - low) / (high - low)
+        if not -ROUNDING <= credit <= 1.0 + ROUNDING:
             raise ConfigError(
                 f"roles.graders.{name}: wanted scores from {low:g} to {high:g}, got {value:g}"
             )
-        grades.append(GradeRecord(metric=name, value=(value - low) / (high - low)))
+        grades.append(GradeRecord(metric=name, value=min(max(credit, 0.0), 1.0)))
     return replace(candidate, grade=tuple(grades))

@@ -12,7 +12,7 @@ from actors.models import resolve
 from actors.rendering import Renderer
 from actors.scorer_table import SCORERS
 from actors.types import ConfigError, Preview
-from pipelines import rank
+from pipelines import rankers
 from pipelines.config import load, merge, shipped, shipped_gates
 from pipelines.methods.consensus import SUMMARIES
 from pipelines.tasks import TASKS, load_task, summary
@@ -26,8 +26,8 @@ def listing(what: str) -> list[tuple[str, str]]:
         "engines": lambda: [(name, spec.summary) for name, spec in ENGINES.items()],
         "rankers": lambda: list(
             zip(
-                rank.names(),
-                [*(r.summary for r in rank.RANKERS.values()), *SUMMARIES.values()],
+                rankers.names(),
+                [*(r.summary for r in rankers.RANKERS.values()), *SUMMARIES.values()],
                 strict=True,
             )
         ),

@@ -3,10 +3,10 @@
     item -> generator --greedy + N draws--> scorers --scores[S][N]--> | graded by the task | -->
     rankers
 
-Rankers are names in RANKERS; `best_of:NAME` and `weighted:NAME` read the scorer that roles.scorers
-calls NAME. Every figure for k < N is the exact average over all k-subsets of the same N draws
-(methods/estimators.py), so methods are compared on the same draws at the same compute. Greedy
-decoding is one candidate of its own and never among the draws.
+Rankers are names in RANKERS (rankers.py); `best_of:NAME` and `weighted:NAME` read the scorer that
+roles.scorers calls NAME. Every figure for k < N is the exact average over all k-subsets of the same
+N draws (methods/estimators.py), so methods are compared on the same draws at the same compute.
+Greedy decoding is one candidate of its own and never among the draws.
 
 A draw that could not be graded in time has no verdict, which is neither right nor wrong. `first`,
 `majority`, `weighted`, `best_of` and `oracle` all average over subsets that hold it, so none of
@@ -23,9 +23,8 @@ Sources: best-of-N and greedy against sampling, Song et al. 2024 (2407.10457); m
 2021 (2107.03374).
 """
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import Field, model_validator
 
@@ -35,9 +34,10 @@ from actors.types import ConfigError, Item, Message, Score
 from pipelines import members
 from pipelines.agreement import ANY_SIZE, SCALES, agreed
 from pipelines.base import Solution
-from pipelines.methods import estimators, votes
+from pipelines.methods import votes
 from pipelines.methods.consensus import READS
 from pipelines.methods.votes import WeightKind
+from pipelines.rankers import RANKERS, Draws, names, ranker_of, scorer_of
 from results.schema import AnswerRecord, CandidateRecord
 
 
@@ -167,90 +167,6 @@ def _answers(
                 )
                 rows += [replace(row, method=f"{ranker}{suffix}") for row in found]
     return tuple(rows)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
-    """The N draws of one item as a ranker sees them. All sequences have length N."""
-
-    answers_N: Sequence[str | None]
-    gold_N: Sequence[float]
-    """Credit under the metric."""
-    scores_N: Sequence[float | None]
-    """Of the ranker's scorer; all None without one."""
-    weights_N: Sequence[float | None]
-    """The scores as positive voting weights; all None for a ranker that weighs nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranker:
-    """How a method chooses."""
-
-    estimate: Callable[[Draws, int], estimators.Estimate]
-    """Expected credit of its choice from a random k-subset."""
-    pick: Callable[[Draws], int | None]
-    """Position of its choice from all N; None: it has no answer."""
-    scored: bool
-    """It reads a scorer, named after the colon."""
-    summary: str
-    weighs: bool = False
-    """It adds scores up, so they are made positive first."""
-    more_helps: bool = True
-    """False: it reads one draw however many there are, so its curve is the point k = 1."""
-
-
-RANKERS: Mapping[str, Ranker] = {
-    "first": Ranker(
-        estimate=lambda d, k: estimators.Estimate(math.fsum(d.gold_N) / len(d.gold_N)),
-        pick=lambda d: votes.first(d.answers_N),
-        scored=False,
-        more_helps=False,
-        summary="the first draw: what one sample is worth",
-    ),
-    "majority": Ranker(
-        estimate=lambda d, k: estimators.majority_at_k(d.answers_N, d.gold_N, k),
-        pick=lambda d: votes.majority(d.answers_N),
-        scored=False,
-        summary="the most frequent answer; draws without an answer don't vote; ties are shared",
-    ),
-    "best_of": Ranker(
-        estimate=lambda d, k: estimators.best_of_k(d.scores_N, d.gold_N, k),
-        pick=lambda d: votes.best_of(d.scores_N),
-        scored=True,
-        summary="the draw with the highest score",
-    ),
-    "weighted": Ranker(
-        estimate=lambda d, k: estimators.weighted_majority_at_k(
-            d.answers_N, d.weights_N, d.gold_N, k
-        ),
-        pick=lambda d: votes.weighted(d.answers_N, d.weights_N),
-        scored=True,
-        weighs=True,
-        summary="the answer with the largest sum of scores",
-    ),
-    "oracle": Ranker(
-        estimate=lambda d, k: estimators.best_of_k(d.gold_N, d.gold_N, k),
-        pick=lambda d: votes.oracle(d.gold_N),
-        scored=False,
-        summary="the best draw, known only to the grader: the room that a ranker has (pass@k)",
-    ),
-}
-
-
-def names() -> list[str]:
-    """How each ranker is written in a config."""
-    own = [f"{name}:SCORER" if ranker.scored else name for name, ranker in RANKERS.items()]
-    return [*own, *READS]
-
-
-def ranker_of(name: str) -> Ranker:
-    """How it chooses. The Consensus Game's rankers choose the highest of their own scores."""
-    return RANKERS["best_of" if name in READS else name.partition(":")[0]]
-
-
-def scorer_of(ranker: str) -> str | None:
-    """The scorer that a ranker reads: `best_of:armo` reads `armo`, and `equilibrium:D` itself."""
-    return ranker if ranker in READS else ranker.partition(":")[2] or None
 
 
 def _draws(

@@ -10,6 +10,7 @@ from pipelines import decoding, rank
 from pipelines.agreement import SCORER
 from pipelines.config import RunConfig
 from pipelines.methods.consensus import READS
+from pipelines.rankers import scorer_of
 from results.pools import OF, Decoding
 
 
@@ -32,7 +33,7 @@ def check_rankers(config: RunConfig, method_config: Any) -> bool:
                 f"and pipeline.n is {method_config.n}; lower it, or use judge_pairwise"
             )
     for ranker in method_config.rankers:
-        scorer = rank.scorer_of(ranker)
+        scorer = scorer_of(ranker)
         if scorer in READS:
             bound_scorer = config.roles.scorers.get(SCORER)
             if bound_scorer is None or bound_scorer.kind != SCORER:

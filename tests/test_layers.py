@@ -50,9 +50,11 @@ MAY_IMPORT = {
         "pipelines.tasks.replies",
         "results.schema",
     ),
+    "pipelines.rankers": ("pipelines.methods",),
     "pipelines.rank": (
         "pipelines.agreement",
         "pipelines.members",
+        "pipelines.rankers",
         "actors.types",
         "actors.roles",
         "actors.config",

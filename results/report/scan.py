@@ -26,6 +26,8 @@ PATIENCE = 1.0
 """Seconds after which a search says how far it has come."""
 KEPT = 4
 """Parts in memory."""
+MOST_DIGITS = 18
+"""Of a number that a browser sends: more than any has, fewer than Python refuses to read."""
 
 Rows = NDArray[np.bool_]
 
@@ -110,7 +112,7 @@ class Reader:
 
 def _place(at: str) -> tuple[str, int]:
     shard_id, _, row = at.rpartition(":")
-    if not shard_id or not row.isdecimal():
+    if not shard_id or not row.isdecimal() or len(row) > MOST_DIGITS:
         raise ResultsError(f"wanted a place as SHARD:ROW, got {at!r}")
     return shard_id, int(row)
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from results.directories import Where, open_directory
 from results.errors import ResultsError
 from results.report.page import served_page
-from results.report.scan import Query, Reader
+from results.report.scan import MOST_DIGITS, Query, Reader
 
 HOST = "127.0.0.1"
 MOST = 100
@@ -90,7 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             split=asked.get("split") == "1",
         )
         said = asked.get("limit", "")
-        limit = min(max(int(said), 1), MOST) if said.isdecimal() else MOST
+        known = said.isdecimal() and len(said) <= MOST_DIGITS
+        limit = min(max(int(said), 1), MOST) if known else MOST
         found = self.server.reader.find(query, asked.get("start", ""), limit)
         return {"items": found.items, "next": found.next, "seen": found.seen}
 

@@ -109,6 +109,9 @@ def test_marks_on_a_scale_are_credit_between_its_ends(tmp_path: Path) -> None:
     assert one.identity["judges"]["win"]["high"] == 10.0
     record = graded(one, g=10.0, a=1.0, b=5.5)
     assert [c.grade[0].value for c in record.candidates] == [1.0, 0.0, 0.5]
+    # A weighed verdict is a mean, whose last digit may be beyond the ten.
+    record = graded(one, g=10.000000000000002, a=0.9999999999999999, b=5.5)
+    assert [c.grade[0].value for c in record.candidates] == [1.0, 0.0, 0.5]
 
 
 def test_recorded_verdicts_must_be_credit(tmp_path: Path) -> None:
@@ -151,6 +154,15 @@ def test_a_pipeline_that_names_no_ranker_is_not_told_that_votes_count_answers(
                 }
             },
             "roles.graders.win: there is no model 'z'",
+        ),
+        (
+            {
+                "roles": {
+                    "generator": "m",
+                    "graders": {"score": {"kind": "judge_versus", "model": "j"}},
+                }
+            },
+            "graders.score: the summary has another metric of that name; rename it",
         ),
         (
             {"roles": {**TWICE, "scorers": {"win": "mean_logprob"}}},

@@ -5,7 +5,8 @@ import pytest
 from actors.config import parse
 from actors.types import ConfigError
 from pipelines.methods.consensus import READS
-from pipelines.rank import RANKERS, Config, names, scorer_of
+from pipelines.rank import Config
+from pipelines.rankers import RANKERS, names, scorer_of
 
 
 def test_draw_sizes_are_powers_of_two_and_n_unless_ks_says_otherwise() -> None:

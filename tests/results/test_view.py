@@ -176,6 +176,9 @@ def test_items_come_as_json_and_a_bad_place_is_an_answer(viewer: Viewer) -> None
     assert (status, len(json.loads(text)["candidates"])) == (200, 9)
     assert get(f"{viewer.url}item?at=nowhere")[0] == 400
     assert get(f"{viewer.url}items?start=nowhere")[0] == 400
+    assert get(f"{viewer.url}items?start=a:{'9' * 5000}")[0] == 400
+    assert get(f"{viewer.url}item?at={page['items'][0]['at']}{'9' * 16}")[0] == 400
+    assert get(f"{viewer.url}items?limit={'9' * 5000}")[0] == 200
     assert get(f"{viewer.url}else")[0] == 404
 
 
