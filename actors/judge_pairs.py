@@ -3,15 +3,24 @@
 two texts, in both orders --juror--> what each verdict says of the one shown first --> outcome
 """
 
+import random
 from asyncio import gather
 from collections.abc import Mapping, Sequence
 
+from actors.generator import candidate_seed
 from actors.judge import Judge, as_part, mean, spent
 from actors.judge_prompts import prompt_of, quoted
 from actors.juror import Hearing, Juror
 from actors.role_config import ScorerConfig
 from actors.roles import Model
-from actors.tournament import Pair, both_agree, both_orders, knockout, mean_of_both
+from actors.tournament import (
+    Pair,
+    both_agree,
+    both_orders,
+    is_knockout,
+    knockout,
+    mean_of_both,
+)
 from actors.types import Item, ItemError, Score
 
 
@@ -68,8 +77,11 @@ class Pairwise(OfTwo):
             return [self._worth(one) for one in found]
 
         num = len(texts)
-        if self.config.tournament == "knockout":
-            champion = await knockout(num, ask, self.settle)
+        if is_knockout(self.config.tournament, num):
+            # A tie keeps the champion so far: the first candidates must not gain by that.
+            seed = candidate_seed(self.seed, f"{item.id}|judge|knockout", "", 0)
+            order = random.Random(seed).sample(range(num), num)
+            champion = await knockout(order, ask, self.settle)
             return [None if champion is None else float(i == champion) for i in range(num)], heard
         pairs = both_orders(num)
         found = dict(zip(pairs, await ask(pairs), strict=True))

@@ -1,7 +1,8 @@
 """Tournaments: who is asked to meet whom, whoever decides it.
 
     full      every pair, in both orders: N (N - 1) bouts
-    knockout  the champion so far against the next: 2 (N - 1) bouts; only the champion is known
+    knockout  the champion so far against the next: 2 (N - 1) bouts; only the champion is known.
+              Of two, a full tournament asks the same and says more: it is held in its place
 
 Both orders are asked, so that a liking for the first place cancels. What comes out holds for those
 that were compared: among others it would be something else.
@@ -10,6 +11,7 @@ Source of what a full matrix of logits comes to: Jiang et al. 2023 (arXiv 2306.0
 
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
 
 Pair = tuple[int, int]
 """Who is shown first, and second."""
@@ -59,12 +61,17 @@ def both_orders(num: int) -> list[Pair]:
     return [(i, j) for i in range(num) for j in range(num) if i != j]
 
 
-async def knockout(num: int, ask: Ask, settle: Settle) -> int | None:
-    """The champion of `num` contestants in their order, one call for each bout. A tie keeps the
-    champion so far. None: a bout could not be decided.
+def is_knockout(tournament: Literal["full", "knockout"], num: int) -> bool:
+    """Whether `num` contestants hold one."""
+    return tournament == "knockout" and num > 2
+
+
+async def knockout(order: Sequence[int], ask: Ask, settle: Settle) -> int | None:
+    """The champion of all contestants, who come in in that order; one call for each bout. A tie
+    keeps the champion so far. None: a bout could not be decided.
     """
-    champion = 0
-    for challenger in range(1, num):
+    champion, *challengers = order
+    for challenger in challengers:
         first, second = await ask([(champion, challenger), (challenger, champion)])
         if first is None or second is None:
             return None

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Generic, Literal, TypeVar
 
-from actors.tournament import Pair, Settle, both_orders, knockout
+from actors.tournament import Pair, Settle, both_orders, is_knockout, knockout
 from actors.types import Candidate, Item, Score
 
 T = TypeVar("T", float, float | None)
@@ -43,7 +43,7 @@ class Contest(ABC, Generic[T]):
         texts = list(dict.fromkeys(c.text for c in candidates))
         if len(texts) < 2:
             return [Score(value=self._alone) for _ in candidates]
-        play = self._full if self._tournament == "full" else self._knockout
+        play = self._knockout if is_knockout(self._tournament, len(texts)) else self._full
         scores = dict(zip(texts, await play(item, texts), strict=True))
         return [scores[c.text] for c in candidates]
 
@@ -65,7 +65,7 @@ class Contest(ABC, Generic[T]):
                 tokens[i] += read
             return [outcome for outcome, _ in rows]
 
-        champion = await knockout(len(texts), ask, self._settle)
+        champion = await knockout(range(len(texts)), ask, self._settle)
         return [
             Score(value=None if champion is None else float(i == champion), prompt_tokens=read)
             for i, read in enumerate(tokens)

@@ -120,8 +120,9 @@ def test_of_two_weighed_the_mean_of_both_orders() -> None:
     better, worse = scored(Shown({}), texts, **config, judge=WEIGHED)
     assert (better.value, worse.value) == pytest.approx(((0.9 + 0.4) / 2, (0.6 + 0.1) / 2))
     assert (better.parts, worse.parts) == (pytest.approx((0, 1, 0.9)), pytest.approx((0, 0, 0.6)))
-    knocked = scored(Shown({}), ["bad", "good"], **config, judge=WEIGHED, tournament="knockout")
-    assert [score.value for score in knocked] == [0.0, 1.0]
+    three = ["bad", "good", "bad "]
+    knocked = scored(Shown({}), three, **config, judge=WEIGHED, tournament="knockout")
+    assert [score.value for score in knocked] == [0.0, 1.0, 0.0]
 
 
 class Preferring(Inclined):

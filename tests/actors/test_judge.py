@@ -266,6 +266,20 @@ def test_a_knockout_asks_for_fewer_pairs_and_knows_the_champion_only() -> None:
     assert values(silent) == [None] * 4
 
 
+def test_a_judge_that_only_ties_prefers_no_place_in_a_knockout() -> None:
+    always = Writer(lambda *_: "[[A]]")
+    both = scored("judge_pairwise", always, ["x", "y"], tournament="knockout")
+    assert values(both) == [0.5, 0.5], "two are told as in a full tournament"
+    config = ScorerConfig(kind="judge_pairwise", model="m", tournament="knockout")
+    scorer = make_scorer("s", config, {"m": Writer(lambda *_: "[[A]]", "m")}, seed=0)
+    pool = [candidate(text, index) for index, text in enumerate("xyz")]
+    champions = set()
+    for number in range(20):
+        found = asyncio.run(scorer.score(replace(ITEM, id=f"i-{number}"), pool))
+        champions.add(values(found).index(1.0))
+    assert champions == {0, 1, 2}
+
+
 def test_one_of_several_is_chosen_in_every_order() -> None:
     model = Writer(by_worth)
     scores = scored("judge_kway", model, ["1", "3", "2"], judge={"orders": 8})
