@@ -99,7 +99,7 @@ class JudgePrompt(StrictConfig):
 
     def fill(self, item: Item, **values: str) -> str:
         """The prompt about this item; values are put in as they are: see `quoted`."""
-        question, reference = quoted(asked(item)), quoted(item.reference)
+        question, reference = quoted(item.asked), quoted(item.reference)
         return filled(self.prompt, question=question, reference=reference, **values)
 
 
@@ -138,10 +138,3 @@ def prompt_of(config: ScorerConfig, form: Form) -> JudgePrompt:
 def quoted(text: str) -> str:
     """Each line behind `> `."""
     return "\n".join(f"> {line}" for line in text.splitlines() or [""])
-
-
-def asked(item: Item) -> str:
-    """The bare question; the whole conversation of an item that has none."""
-    if item.question or len(item.messages) == 1:
-        return item.question or item.messages[0].content
-    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in item.messages)

@@ -107,7 +107,7 @@ class PTrue:
         # str.replace and not str.format: questions and answers hold braces.
         head = self._prompt.replace("{yes}", yes).replace("{no}", no)
         prompts = [
-            (Message(role="user", content=_fill(head, question=item.question, answer=c.text)),)
+            (Message(role="user", content=_fill(head, question=item.asked, answer=c.text)),)
             for c in candidates
         ]
         rows = await self._model.label_logprobs(prompts, self._labels)

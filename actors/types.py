@@ -88,7 +88,7 @@ class Item:
     messages: tuple[Message, ...]
     """The whole prompt, few-shot turns included. Engines get its token ids, rendered once."""
     question: str
-    """The bare question, without instructions or shots: what judges and `p_true` quote."""
+    """The bare question, without instructions or shots. Empty: the messages are a conversation."""
     reference: str
     """The gold answer in canonical form, as `Task.grade` compares it."""
     choices: tuple[str, ...] = ()
@@ -108,6 +108,15 @@ class Item:
     """A named part of the task, such as a subject: results are also given by it."""
     follow_ups: tuple[str, ...] = ()
     """Of a conversation: what the user says after each reply but the last."""
+
+    @property
+    def asked(self) -> str:
+        """What a reply is quoted with, to judges and others: the bare question; the whole
+        conversation of an item that has none.
+        """
+        if self.question or len(self.messages) == 1:
+            return self.question or self.messages[0].content
+        return "\n\n".join(f"{turn.role}: {turn.content}" for turn in self.messages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class Stepwise:
         """One call for all steps of all candidates: they share what comes before."""
         steps = [split(c.text, self._prompts.separator) for c in candidates]
         prompts = [
-            prompt for texts in steps for prompt in prefixes(item.question, texts, self._prompts)
+            prompt for texts in steps for prompt in prefixes(item.asked, texts, self._prompts)
         ]
         if not prompts:
             return [Score(value=None) for _ in candidates]

@@ -109,7 +109,7 @@ class Custom(RowTask[CustomConfig]):
     """What CustomConfig says."""
 
     Config: ClassVar[type[TaskConfig]] = CustomConfig
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self, config: CustomConfig, *, grading_only: bool = False) -> None:
         self._prompt = Template("prompt", config.prompt)

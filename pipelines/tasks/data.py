@@ -62,6 +62,7 @@ class Data(RowTask[DataConfig]):
     """What DataConfig says. An item's id is the number of its row."""
 
     Config: ClassVar[type[TaskConfig]] = DataConfig
+    version: ClassVar[str] = "2"
     metrics: tuple[str, ...] = ("accuracy",)
 
     def columns(self, row: Row) -> dict[str, str]:
@@ -103,7 +104,7 @@ class Data(RowTask[DataConfig]):
             id=self.row_name(row),
             task=self.name,
             messages=tuple(turns),
-            question=turns[-1].content if turns else "",
+            question=turns[0].content if len(turns) == 1 else "",
             reference="0" if "chosen" in columns else "",
             choices=tuple(texts),
             category="" if category is None else str(category),

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -159,3 +160,14 @@ def test_a_process_score_is_that_of_its_steps():
     assert len(model.calls) == 1
     cut = Model(lambda prompt: None if "three" in prompt[-1].content else 0.9)
     assert scored("process", cut, ["one\n\nthree"])[0].value is None
+
+
+@pytest.mark.parametrize("kind", ["p_true", "process"])
+def test_a_conversation_is_quoted_whole(kind):
+    model = Model(lambda prompt: 0.5)
+    turns = [Message(role=role, content=f"{role} says") for role in ("system", "user")]
+    item = replace(ITEM, question="", messages=tuple(turns))
+    scorer = make_scorer("s", ScorerConfig(kind=kind, model="m"), {"m": model})
+    asyncio.run(scorer.score(item, candidates("so")))
+    ((prompts, _),) = model.calls
+    assert "system: system says\n\nuser: user says" in prompts[0][0].content

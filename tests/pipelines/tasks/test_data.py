@@ -69,7 +69,7 @@ def test_each_form_of_row_becomes_a_prompt_and_its_replies(
     assert [(m.role, m.content) for m in item.messages] == messages
     assert list(item.choices) == choices
     assert item.reference == reference
-    assert item.question == messages[-1][1]
+    assert item.question == (messages[0][1] if len(messages) == 1 else "")
 
 
 def test_columns_can_be_named_and_a_subset_is_a_category(write_jsonl):
@@ -124,3 +124,16 @@ def test_a_row_with_a_null_for_a_reply_is_an_item_that_cannot_be_scored(write_js
     assert item.choices == ()
     with pytest.raises(ItemError, match="a null where one belongs"):
         asyncio.run(solve(item, Config(), scorers={}))
+
+
+def test_the_question_of_a_conversation_is_all_of_it(write_jsonl):
+    """Judges and others that quote a question must see what the reply replies to."""
+    _, single = only(write_jsonl, {"prompt": "Why?", "response": "So."})
+    assert (single.question, single.asked) == ("Why?", "Why?")
+    history = [{"role": "user", "content": "I'm Ada."}, {"role": "assistant", "content": "Hello."}]
+    turns = [*history, {"role": "user", "content": "Who am I?"}, {**history[1], "content": "Ada."}]
+    _, item = only(write_jsonl, {"messages": turns}, system="Be kind.")
+    assert item.choices == ("Ada.",)
+    assert item.asked == (
+        "system: Be kind.\n\nuser: I'm Ada.\n\nassistant: Hello.\n\nuser: Who am I?"
+    )
