@@ -1,11 +1,12 @@
 """Judges by name: whether one can work, and what a run keeps of it."""
 
 from collections.abc import Mapping
+from itertools import permutations
 from typing import Any
 
 from actors.judge import Judge, KWay, Pointwise
 from actors.judge_pairs import Pairwise, Versus
-from actors.judge_prompts import prompt_of
+from actors.judge_prompts import JudgePrompt, prompt_of
 from actors.role_config import ScorerConfig
 from actors.types import ConfigError
 
@@ -42,6 +43,21 @@ def check(config: ScorerConfig) -> None:
             f"judge.constrained: wanted two whole numbers on the scale, got {prompt.low:g} to "
             f"{prompt.high:g}"
         )
+    if config.judge.constrained:
+        _check_ends(prompt)
+
+
+def _check_ends(prompt: JudgePrompt) -> None:
+    """A verdict that begins another one is always at least as likely. Raises ConfigError."""
+    labels = prompt.marks.values() if prompt.form == "scale" else prompt.worth
+    texts = [prompt.verdict.replace("{verdict}", label) for label in labels]
+    for short, long in permutations(texts, 2):
+        if long.startswith(short):
+            raise ConfigError(
+                f"judge.constrained: {short!r} begins {long!r}, so it is at least as likely "
+                "whatever a model thinks; wanted a form that ends, such as [[{verdict}]], in "
+                "judge.verdict and in the prompt"
+            )
 
 
 def about(config: ScorerConfig) -> dict[str, Any]:

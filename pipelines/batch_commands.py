@@ -145,7 +145,7 @@ def check_reward(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE]...",
-            help="Of the model: dtype=bfloat16; with --by of the scorer: scorer.labels=[Yes,No]",
+            help="Of the model: dtype=bfloat16; with --by of the scorer: scorer.labels=[good,bad]",
         ),
     ] = None,
     engine: Annotated[

@@ -29,7 +29,7 @@ def console(*, stderr: bool = False) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH
-    return Console(stderr=stderr, width=width, markup=False)
+    return Console(stderr=stderr, width=width, markup=False, emoji=False)
 
 
 def print_run(out: Console, summary: Summary, directory: Where) -> None:

@@ -12,7 +12,7 @@ Source: Wang et al. 2024 (arXiv 2406.12845), without the two known bugs of the r
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from math import isnan
 from pathlib import Path
@@ -25,7 +25,7 @@ from actors.types import ConfigError
 from pipelines import batch
 from pipelines.execute import execute, run_directories
 from pipelines.job import Job, prepare
-from pipelines.reward_fit import Accuracy, Features, Request, fit, held_out
+from pipelines.reward_fit import VERBOSITY, Accuracy, Features, Request, fit, held_out
 from results.parts import read_records
 
 SCORER = "states"
@@ -40,6 +40,7 @@ def train(request: Request, console: Console) -> list[Accuracy]:
     place = Path(request.output)
     if (place / "model").exists():
         raise ConfigError(f"{place / 'model'} exists: give another --output, or remove it")
+    _check_objectives(request.objectives)
     asked = batch.Request(
         data=_rows(request, place),
         scorer=SCORER,
@@ -55,6 +56,17 @@ def train(request: Request, console: Console) -> list[Accuracy]:
     features = _gather(job, directory, request)
     _write_held_out(job, request, place / "held_out.jsonl")
     return fit(features, request, job.config.models["model"], directory, place / "model")
+
+
+def _check_objectives(names: Sequence[str]) -> None:
+    """Raises ConfigError for one that comes twice, or is called what the head adds itself."""
+    if VERBOSITY in names:
+        raise ConfigError(
+            f"--objective {VERBOSITY}: the head has one of that name, the length of a reply; "
+            "rename the column"
+        )
+    if len({*names}) < len(names):
+        raise ConfigError(f"--objective: wanted each one once, got {', '.join(names)}")
 
 
 def _rows(request: Request, place: Path) -> str:

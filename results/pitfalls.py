@@ -41,6 +41,7 @@ def pitfalls(
         *_copies(tallies),
         *_truncated(tallies),
         *_no_verdict(tallies),
+        *_ungraded(tallies),
         *_coverage(tallies, judges),
     ]
 
@@ -107,6 +108,13 @@ def _no_verdict(tallies: Tallies) -> list[str]:
         f"mean leaves out {items['greedy']:,} items for it, those of the other methods "
         f"{items['sample']:,}: `lilliput score RUN task.timeout=SECONDS` grades them again"
     ]
+
+
+def _ungraded(tallies: Tallies) -> list[str]:
+    """Where others are graded: a task that knows no right answer has no such thing."""
+    if not tallies.ungraded or not tallies.graded:
+        return []
+    return [f"{tallies.ungraded:,} candidates could not be graded: they are in no mean"]
 
 
 def _coverage(tallies: Tallies, judges: Container[str]) -> list[str]:

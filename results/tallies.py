@@ -61,6 +61,8 @@ class Tallies:
         self.scored: Counter[str] = Counter()
         self.graded = 0
         """Candidates with a verdict."""
+        self.ungraded = 0
+        """Candidates that could be given none."""
         self.by_decoding: dict[str, Counter[str]] = {}
         """Candidates by decoding and outcome."""
         self.usage: dict[str, dict[str, Any]] = {}
@@ -89,6 +91,7 @@ class Tallies:
             counts = self.by_decoding.setdefault(candidate.decoding, Counter())
             counts[candidate.outcome] += 1
             self.graded += candidate.correct is not None
+            self.ungraded += candidate.outcome == "ungraded" and not candidate.grade
             for score in candidate.scores:
                 self.asked[score.scorer] += 1
                 self.scored[score.scorer] += score.value is not None

@@ -49,13 +49,26 @@ def warnings(summary: Summary) -> list[str]:
         ("truncated", MANY_TRUNCATED, "raise max_tokens before reading the figures"),
         ("no_answer", 1.0, "check the prompt and the answer format"),
     ):
-        share = summary.outcomes[outcome] / total
-        if ALARM < share <= most:
-            found.append(f"{share:.1%} of the candidates: {outcome.replace('_', ' ')}; {advice}.")
+        share, whose = summary.outcomes[outcome] / total, ""
+        if share <= ALARM:
+            # One of many may be hidden among the others.
+            share, whose = _worst(summary, outcome)
+        if share > ALARM and (whose or share <= most):
+            what = outcome.replace("_", " ")
+            found.append(f"{share:.1%} of the candidates{whose}: {what}; {advice}.")
     found += [f"{warning[0].upper()}{warning[1:]}." for warning in summary.warnings]
     if not summary.rows:
         found.append("No item has an answer, so there are no figures.")
     return found + _wide(headline(summary.rows))
+
+
+def _worst(summary: Summary, outcome: str) -> tuple[float, str]:
+    """The largest share of one member and decoding, and whose it is."""
+    shares = [
+        (row.outcomes[outcome] / max(sum(row.outcomes.values()), 1), row) for row in summary.members
+    ]
+    share, row = max(shares, key=lambda one: one[0], default=(0.0, None))
+    return share, f" of {row.member} {row.decoding}" if row else ""
 
 
 S = TypeVar("S", bound=Figure)

@@ -380,6 +380,13 @@ def test_a_prompt_of_ones_own_has_its_own_form_and_scale() -> None:
             {"kind": "judge_pairwise", "model": "j", "judge": {"repeats": 2}},
             "judge.repeats: 'judge_pairwise' asks once in each order",
         ),
+        (
+            {
+                **{"kind": "judge", "model": "j", "prompt": "Rate it:\n{answer}"},
+                "judge": {"constrained": True, "verdict": "Score: {verdict}", "high": 10.0},
+            },
+            "judge.constrained: 'Score: 1' begins 'Score: 10'",
+        ),
     ],
 )
 def test_a_judge_that_cannot_work_is_refused(config: dict[str, Any], message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from actors.formats import json_line
 from actors.types import ConfigError
@@ -16,7 +17,7 @@ from pipelines.reward_fit import Request
 from pipelines.scored import _schema
 from pipelines.tasks import load_task
 from pipelines.tasks.files import FolderSource
-from pipelines.train_reward import _check_labels
+from pipelines.train_reward import _check_labels, train
 
 
 def job(path: Path, rows: list[dict[str, Any]], **task: Any) -> Any:
@@ -77,6 +78,18 @@ def test_labels_that_are_none_are_refused(labels: list[Any], message: str, tmp_p
     labelled(tmp_path, [{**row, "correct": [True, None]}])
     with pytest.raises(ConfigError, match=message):
         labelled(tmp_path, [{**row, "correct": labels}])
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [(["verbosity"], "the length of a reply; rename"), (["a", "a"], "wanted each one once")],
+)
+def test_objectives_that_the_head_cannot_have_are_refused(
+    objectives: list[str], message: str, tmp_path: Path
+) -> None:
+    request = Request(data="x", base="m", output=str(tmp_path / "o"), objectives=objectives)
+    with pytest.raises(ConfigError, match=message):
+        train(request, Console())
 
 
 def test_text_without_utf8_is_written_with_escapes() -> None:

@@ -39,7 +39,7 @@ def test_figures_that_something_missing_could_move_have_their_bounds_beside_them
     assert "if missing" not in printed(0.6039)
 
 
-@pytest.mark.parametrize("name", ["[cs] AI", "[/b]", "a[b]c"])
+@pytest.mark.parametrize("name", ["[cs] AI", "[/b]", "a[b]c", "x:b: y"])
 def test_names_with_brackets_are_printed_as_they_are(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

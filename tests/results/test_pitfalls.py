@@ -175,6 +175,19 @@ def test_candidates_without_a_verdict_are_counted_with_the_items_they_cost(
     assert "leaves out 1 items for it, those of the other methods 1" in warning
 
 
+def test_what_could_not_be_graded_is_told_where_others_are(
+    sound: Callable[..., list[Record]],
+) -> None:
+    def lost(c: CandidateRecord) -> CandidateRecord:
+        return replace(c, outcome="ungraded", grade=(), correct=None)
+
+    records = sound()
+    one = with_candidates(records[0], lambda c: lost(c) if c.index == 0 else c)
+    (warning,) = summarize_answers([one, *records[1:]]).warnings
+    assert warning == "1 candidates could not be graded: they are in no mean"
+    assert summarize_answers(with_candidates(record, lost) for record in records).warnings == []
+
+
 def test_a_program_that_took_too_long_has_failed_and_lacks_no_verdict(
     sound: Callable[..., list[Record]],
 ) -> None:

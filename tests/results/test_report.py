@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from results.errors import ResultsError
+from results.outcomes import OutcomeRow
 from results.report import browser, headline, report, warnings, write_report
 from results.schema import OUTCOMES, ErrorRecord, Record, Turn
 from results.summarize import summarize_answers
@@ -124,6 +125,22 @@ def test_warnings_name_what_spoils_the_figures() -> None:
         ("Limited", "1 of 10", "10.0% of the candidates: truncated", "no answer")
     ):
         assert text in found[place]
+
+
+def test_one_pool_that_is_cut_is_not_hidden_among_many() -> None:
+    def pool(member: str, truncated: int) -> OutcomeRow:
+        counts = {**dict.fromkeys(OUTCOMES, 0), "correct": 100 - truncated, "truncated": truncated}
+        return OutcomeRow(member=member, decoding="t=1,p=1,r=1", outcomes=counts)
+
+    outcomes = {**dict.fromkeys(OUTCOMES, 0), "correct": 388, "truncated": 12}
+    pools = (pool("a", 0), pool("b", 9), pool("c", 3), pool("d", 0))
+    summary = Summary(rows=(), outcomes=outcomes, usage={}, items={"ok": 10}, members=pools)
+    assert any(
+        text.startswith("9.0% of the candidates of b t=1,p=1,r=1: truncated; raise")
+        for text in warnings(summary)
+    )
+    fine = replace(summary, members=(pool("a", 5), pool("b", 1)))
+    assert not any("truncated" in text for text in warnings(fine))
 
 
 def test_the_summarys_warnings_are_on_the_page_and_none_is_said_twice() -> None:
