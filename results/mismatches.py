@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html.parser import HTMLParser
+from itertools import zip_longest
 from typing import Any
 
 NAMING = ("task", "category", "judge", "member", "arm", "method", "figure", "metric", "k")
@@ -60,11 +61,15 @@ def in_json(wanted: Any, got: Any, name: str, path: str = "") -> Iterator[Mismat
 
 
 def in_page(wanted: str, got: str, name: str, run: str = "") -> Iterator[Mismatch]:
-    """The texts of two HTML pages, data in scripts included, that differ.
+    """The texts of two HTML pages, data in scripts included, that differ; where none does, the
+    first of their tags and styles that differs: they could hide a text, or show another one.
 
     run: the directory's name in the wanted page; it may have been another when the page was made.
     """
-    texts, others = _texts(wanted), _texts(got)
+    (texts, marks), (others, other_marks) = _read(wanted), _read(got)
+    if texts == others:
+        yield from _in_marks(marks, other_marks, name)
+        return
     matcher = SequenceMatcher(None, texts, others, autojunk=False)
     for tag, start, end, from_, to in matcher.get_opcodes():
         if tag == "equal":
@@ -119,29 +124,48 @@ def _is_renamed(wanted: str, got: str, run: str) -> bool:
     return re.fullmatch(r"[\w.-]+".join(map(re.escape, parts)), got) is not None
 
 
-def _texts(page: str) -> Sequence[str]:
-    parser = _Texts()
+def _in_marks(wanted: Sequence[str], got: Sequence[str], name: str) -> Iterator[Mismatch]:
+    pairs = zip_longest(wanted, got, fillvalue="nothing")
+    for one, other in pairs:
+        if one != other:
+            shown = [repr(text[:SHOWN]) for text in (one, other)]
+            yield Mismatch(name=f"{name}: tags and styles", wanted=shown[0], got=shown[1])
+            return
+
+
+def _read(page: str) -> tuple[list[str], list[str]]:
+    """Texts and marks."""
+    parser = _Parser()
     parser.feed(page)
     parser.close()
-    return parser.texts
+    return parser.texts, parser.marks
 
 
-class _Texts(HTMLParser):
-    """Every text and every attribute with a digit in it, in order, but no styles. Packed data line
-    by line as it is unpacked: another machine may pack it in another way.
+class _Parser(HTMLParser):
+    """Texts: every one, and every attribute with a digit in it, in order. Packed data line by line
+    as it is unpacked: another machine may pack it in another way. Marks: tags with their other
+    attributes, and styles.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
+        self.marks: list[str] = []
         self._tag = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._tag = tag
         self.texts += [f"{name}={text}" for name, text in attrs if text and _NUMBER.search(text)]
+        plain = [(name, text) for name, text in attrs if not text or not _NUMBER.search(text)]
+        names = "".join(f" {name}={text}" if text else f" {name}" for name, text in plain)
+        self.marks.append(f"<{tag}{names}>")
 
     def handle_endtag(self, tag: str) -> None:
         self._tag = ""
+        self.marks.append(f"</{tag}>")
+
+    def handle_comment(self, data: str) -> None:
+        self.marks.append(f"<!--{data}-->")
 
     def handle_data(self, data: str) -> None:
         text = data.strip()
@@ -150,5 +174,5 @@ class _Texts(HTMLParser):
             with contextlib.suppress(ValueError, OSError, EOFError, zlib.error):
                 self.texts += gzip.decompress(b64decode(text)).decode().splitlines()
                 return
-        if text and self._tag != "style":
-            self.texts.append(text)
+        if text:
+            (self.marks if self._tag == "style" else self.texts).append(text)

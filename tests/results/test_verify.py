@@ -222,7 +222,24 @@ def test_texts_of_pages_are_told_apart_wherever_they_stand() -> None:
     for was, now in (("12 %", "13 %"), ("five", "four"), (">6<", ">8<"), ("[7]", "[9]")):
         (found,) = in_page(page, page.replace(was, now), "page")
         assert "Results" in found.name or "five" in found.name
-    assert not list(in_page(page, page.replace("b:1", "b:2"), "page"))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("h1 {", "h1::after { content: '99.9 %' } h1 {"),
+        ("<table>", "<table hidden>"),
+        ("<p>a", "<p style='display:none'>a"),
+        ("<p>a", "<p onload='x()'>a"),
+        ("</table>", "</table><script src='x.js'></script>"),
+        ("<p>a", "<!-- b --><p>a"),
+    ],
+)
+def test_what_hides_or_adds_without_a_text_is_told(was: str, becomes: str) -> None:
+    page = "<style>h1 { color: red }</style><table><td>1</td></table><p>a</p>"
+    (found,) = in_page(page, page.replace(was, becomes, 1), "p")
+    assert found.name == "p: tags and styles"
+    assert [*in_page(page, page, "p")] == []
 
 
 def test_packed_data_of_a_page_is_compared_unpacked() -> None:
