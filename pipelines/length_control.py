@@ -27,6 +27,7 @@ from scipy import stats
 from actors.types import ConfigError
 from results.directories import Where
 from results.judges import Judge, judges_of
+from results.moments import SAME
 from results.parts import read_records
 from results.rankings import player
 from results.resampling import Floats
@@ -153,7 +154,11 @@ def _row(judge: str, name: str, column: _Column) -> LengthControlled:
     if not why_not:
         value = controlled_rate(preference, length, baseline)
         without = [controlled_rate(preference[k], length[k], baseline[k]) for k in kept]
-        low, high = _jackknife(value, without)
+        if np.ptp([value, *without]) > SAME:
+            low, high = _jackknife(value, without)
+        else:
+            # The penalty took every term out: one half, whatever the verdicts are.
+            value, why_not = None, "too much alike"
     return LengthControlled(
         judge=judge,
         player=name,

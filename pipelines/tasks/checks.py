@@ -74,8 +74,8 @@ KINDS: Mapping[str, Kind] = {
         count=lambda r, t: r.casefold().endswith(t.casefold()), reads=True, is_fact=True
     ),
     "json": Kind(count=_is_json, is_fact=True),
-    "lowercase": Kind(count=lambda r, t: r == r.lower(), is_fact=True),
-    "uppercase": Kind(count=lambda r, t: r == r.upper(), is_fact=True),
+    "lowercase": Kind(count=lambda r, t: r.islower(), is_fact=True),
+    "uppercase": Kind(count=lambda r, t: r.isupper(), is_fact=True),
     "characters": Kind(count=lambda r, t: len(r), is_number=True),
     "words": Kind(count=lambda r, t: len(re.findall(r"\w+", r)), is_number=True),
     "sentences": Kind(count=_sentences, is_number=True),
@@ -115,6 +115,10 @@ class Check(StrictConfig):
             raise ValueError(f"{self.kind}: wanted at_least or at_most, got neither")
         if spec.is_fact and bounds not in ((None, None), (None, 0)):
             raise ValueError(f"{self.kind}: wanted at_most: 0 for its opposite, or no bounds")
+        if spec.is_number and self.at_most == 0:
+            raise ValueError(f"{self.kind}: at_most 0 is never met, no reply has none")
+        if bounds == (0, None):
+            raise ValueError(f"{self.kind}: at_least 0 is always met, every reply has at least 0")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"{self.kind}: at_least {self.at_least} is above {self.at_most}")
         if self.kind == "pattern":

@@ -64,6 +64,11 @@ def column(preference: Sequence[float], length: Sequence[int], groups: str = "")
         ([1.0] + [0.0] * 19, range(50, 150, 5)),
         ([0.0, 1.0] * 10, [100] * 20),
         ([0.0, 1.0] * 10, [120] + [100] * 19),
+        # So little that the penalty takes every term out.
+        (
+            [n / 100 for n in (50, 50, 51, 50, 49, 51, 53, 52, 49, 47)] * 2,
+            range(50, 150, 5),
+        ),
     ],
 )
 def test_verdicts_or_lengths_that_are_all_alike_have_no_rate_at_equal_length(

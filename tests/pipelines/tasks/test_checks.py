@@ -26,6 +26,7 @@ from pipelines.tasks.checks import KINDS, Check, plain, read
         ({"kind": "json"}, '```json\n{"a": 1}\n```', 'Here: {"a": 1}'),
         ({"kind": "lowercase"}, "no capitals 1", "No"),
         ({"kind": "uppercase"}, "ALL CAPITALS", "ALL capitals"),
+        ({"kind": "lowercase"}, "no. 123", "123"),
         ({"kind": "characters", "at_most": 3}, " abc ", "abcd"),
         ({"kind": "words", "at_least": 3}, "it isn't", "two words"),
         ({"kind": "sentences", "at_most": 2}, "One. Two at 3.5!", "One. Two? Three"),
@@ -59,6 +60,8 @@ def test_an_empty_reply_meets_nothing_and_every_kind_is_there():
         ({"kind": "pattern", "text": "("}, "isn't a regular expression"),
         ({"kind": "words", "at_least": 3, "at_most": 2}, "at_least 3 is above 2"),
         ({"kind": "wrods", "at_least": 3}, "kind"),
+        ({"kind": "characters", "at_most": 0}, "no reply has none"),
+        ({"kind": "contains", "text": "a", "at_least": 0}, "every reply has at least 0"),
         ({"kind": "json", "at_least": 3}, "wanted at_most: 0 for its opposite, or no bounds"),
     ],
 )
