@@ -170,6 +170,7 @@ class Progress:
         return {
             "items": self._num_items,
             "done": self._skipped + self._finished,
+            "skipped": self._skipped,
             "open": self._open,
             "failed": sum(n for kind, n in self._outcomes.items() if kind != "ok"),
             "tokens": self._tokens,

@@ -12,6 +12,7 @@ import os
 import platform
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -161,7 +162,7 @@ def _lines(found: Standing) -> list[tuple[str, str]]:
         return lines
     lines += [
         ("items", f"{status['done']:,} of {status['items']:,}, {status['open']:,} open"),
-        ("failed", f"{status['failed']:,}"),
+        ("failed", f"{status['failed']:,}{_since(status)}"),
         ("tokens", f"{status['tokens']:,}, {status['tokens_per_second']:,.1f} a second"),
         ("time", _clock(status["seconds"])),
         ("restarts", f"{status['restarts']}"),
@@ -174,6 +175,12 @@ def _lines(found: Standing) -> list[tuple[str, str]]:
         hint = "; the driver hangs, or is gone" if late else ""
         lines.append(("heartbeat", f"{found.silence:,.0f} s ago{hint}"))
     return lines
+
+
+def _since(status: Mapping[str, Any]) -> str:
+    """What a driver counts begins where it does; the summary has all of the run."""
+    skipped = status["skipped"]
+    return f", besides those of the first {skipped:,} items" if skipped else ""
 
 
 def _clock(seconds: float) -> str:

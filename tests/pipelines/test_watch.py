@@ -47,7 +47,9 @@ def write_manifest(run: Path, **about: Any) -> None:
     (run / "run.json").write_text(json.dumps(content))
 
 
-def say(run: Path, state: str, *, host: str | None = None, age: float = 0.0) -> None:
+def say(
+    run: Path, state: str, *, host: str | None = None, age: float = 0.0, skipped: int = 0
+) -> None:
     status = {
         "state": state,
         "pid": 40,
@@ -55,6 +57,7 @@ def say(run: Path, state: str, *, host: str | None = None, age: float = 0.0) -> 
         "updated": (datetime.now(UTC) - timedelta(seconds=age)).isoformat(),
         "items": 24,
         "done": 10,
+        "skipped": skipped,
         "open": 4,
         "failed": 1,
         "tokens": 1234,
@@ -128,6 +131,13 @@ def test_status_shows_counts_rates_and_replicas(
     assert lines[4:7] == ["ETA 0:01:35", "time 0:01:10", "restarts 2"]
     assert lines[7:9] == [f"driver process 40 on {platform.node()}", "heartbeat 3 s ago"]
     assert lines[-2:] == ["replica state node process load deaths", "small-1 up gpu-7 41 7 2"]
+
+
+def test_status_says_which_failures_it_doesnt_know(
+    driven: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(driven, "running", skipped=6)
+    assert shown(driven, capsys)[2] == "failed 1, besides those of the first 6 items"
 
 
 def test_status_says_when_a_driver_is_silent(
