@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from actors.judge_table import JUDGES
 from pipelines.job import Job
 from pipelines.tasks.data import Data
 from pipelines.tasks.files import FileSource, FolderSource
-from results.directories import LocalDirectory, Where, open_directory
+from results.directories import LocalDirectory, Where, open_directory, unwritable
 from results.parts import read_records
 from results.schema import CandidateRecord, Record, ScoreRecord
 from results.store import read_manifest
@@ -55,30 +56,38 @@ class _Scorer:
 
 
 def write_scored(job: Job, run_dir: Where) -> str:
-    """Write the file into the run directory, or into the working directory where that is a store;
-    returns where it is. Parquet for Parquet and Arrow, CSV for CSV, otherwise JSON Lines.
+    """Write the file into the run directory; returns where it is. Parquet for Parquet and Arrow,
+    CSV for CSV, otherwise JSON Lines. Raises ResultsError where it can't be written.
 
     Rows are in the order of the data; of a limited run, only those that were scored.
     """
     task: Any = job.task
     assert isinstance(task, Data), "of a job that `batch.config_of` made"
-    first = next(task.source.rows())
+    suffix, make = _format(next(task.source.rows()).label)
+    name, directory = f"scored{suffix}", open_directory(run_dir)
+    try:
+        if isinstance(directory, LocalDirectory):
+            temporary = directory.path / f"{name}.tmp"
+            _write(job, run_dir, temporary, make)
+            temporary.rename(directory.path / name)
+        else:
+            with TemporaryDirectory() as folder:
+                _write(job, run_dir, Path(folder) / name, make)
+                directory.put(name, (Path(folder) / name).read_bytes())
+    except OSError as error:
+        raise unwritable(directory, name, error) from error
+    return f"{directory}/{name}"
+
+
+def _write(job: Job, run_dir: Where, path: Path, make: "Make") -> None:
+    task: Any = job.task
+    form = task.form(next(task.source.rows()))
     scorers = _scorers(job, run_dir)
-    added = {
-        name: kind for scorer in scorers for name, kind in _types(scorer, task.form(first)).items()
-    }
-    own = _schema(task.source)
+    added = {name: kind for scorer in scorers for name, kind in _types(scorer, form).items()}
     rows = _joined(task, read_records(run_dir), scorers)
-    directory = open_directory(run_dir)
-    folder = directory.path if isinstance(directory, LocalDirectory) else Path()
-    suffix, make = _format(first.label)
-    path = folder / f"scored{suffix}"
-    temporary = path.with_name(f"{path.name}.tmp")
-    with closing(make(temporary, own, added)) as out:
+    with closing(make(path, _schema(task.source), added)) as out:
         while batch := list(islice(rows, BATCH)):
             out.write(batch)
-    temporary.rename(path)
-    return str(path)
 
 
 def _schema(source: Any) -> pa.Schema | None:
@@ -235,7 +244,10 @@ class _Parquet:
             self._writer.close()
 
 
-def _format(label: str) -> tuple[str, Callable[[Path, pa.Schema | None, Added], Writer]]:
+Make = Callable[[Path, pa.Schema | None, Added], Writer]
+
+
+def _format(label: str) -> tuple[str, Make]:
     if label.endswith((".parquet", ".arrow")):
         return ".parquet", _Parquet
     return (".csv", _Csv) if label.endswith(".csv") else (".jsonl", _JsonLines)
