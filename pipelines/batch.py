@@ -90,8 +90,7 @@ def guessed(job: Job) -> str:
     """Which columns are read as what, for the user to see."""
     task: Any = job.task
     assert isinstance(task, Data), "of a job that `config_of` made"
-    found = task.columns(next(task.source.rows()))
-    return ", ".join(f"{part} = {name!r}" for part, name in found.items())
+    return ", ".join(f"{part} = {name!r}" for part, name in task.columns.items())
 
 
 def sections(summary: Summary) -> list[str]:
@@ -137,9 +136,8 @@ def check_compared(job: Job) -> None:
     would get the same score. Raises ConfigError.
     """
     task: Any = job.task
-    first = next(task.source.rows())
     for name, scorer in job.config.roles.scorers.items():
-        if SCORERS[scorer.kind].is_relative and task.form(first) == "one":
+        if SCORERS[scorer.kind].is_relative and task.form == "one":
             raise ConfigError(
                 f"{name}: it compares a row's replies, and the data has one reply a row; wanted "
                 "chosen and rejected, or a list of candidates"

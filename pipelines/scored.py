@@ -63,7 +63,7 @@ def write_scored(job: Job, run_dir: Where) -> str:
     """
     task: Any = job.task
     assert isinstance(task, Data), "of a job that `batch.config_of` made"
-    suffix, make = _format(next(task.source.rows()).label)
+    suffix, make = _format(task.first.label)
     name, directory = f"scored{suffix}", open_directory(run_dir)
     try:
         if isinstance(directory, LocalDirectory):
@@ -81,9 +81,8 @@ def write_scored(job: Job, run_dir: Where) -> str:
 
 def _write(job: Job, run_dir: Where, path: Path, make: "Make") -> None:
     task: Any = job.task
-    form = task.form(next(task.source.rows()))
     scorers = _scorers(job, run_dir)
-    added = {name: kind for scorer in scorers for name, kind in _types(scorer, form).items()}
+    added = {name: kind for scorer in scorers for name, kind in _types(scorer, task.form).items()}
     rows = _joined(task, read_records(run_dir), scorers)
     with closing(make(path, _schema(task.source), added)) as out:
         while batch := list(islice(rows, BATCH)):
@@ -111,7 +110,7 @@ def _joined(task: Data, records: Iterator[Record], scorers: Sequence[_Scorer]) -
         for scorer in scorers:
             found = [_score(candidate, scorer.name) for candidate in record.candidates]
             is_silent = any(score.value is None for score in found)
-            own = _values(scorer, task.form(row), found)
+            own = _values(scorer, task.form, found)
             own["outcome"] = record.outcome
             own["error"] = error or (f"{scorer.name} {SILENT}" if is_silent else None)
             added |= _named(scorer, own)

@@ -16,7 +16,7 @@ from pipelines.reward_fit import Request
 from pipelines.scored import _schema
 from pipelines.tasks import load_task
 from pipelines.tasks.files import FolderSource
-from pipelines.train_reward import _check_labels
+from pipelines.train_reward import _check_labels, _labels
 
 
 def job(path: Path, rows: list[dict[str, Any]], **task: Any) -> Any:
@@ -79,6 +79,21 @@ def test_labels_that_are_none_are_refused(labels: list[Any], message: str, tmp_p
         labelled(tmp_path, [{**row, "correct": labels}])
 
 
+def test_a_row_without_labels_or_replies_is_passed_over(tmp_path: Path) -> None:
+    row = {"prompt": "a", "candidates": ["b", "c"], "correct": [True, False]}
+    rows = [row, {**row, "correct": None}, {**row, "candidates": []}, {**row, "prompt": None}]
+    made = job(tmp_path / "rows.jsonl", [*rows, row])
+    request = Request(data="rows.jsonl", base="m", output="o", objectives=())
+    _check_labels(made, request)
+    assert [labels for _, labels in _labels(made, request)] == [
+        [[1.0], [0.0]], [], [], [], [[1.0], [0.0]]
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="'no' in field 'correct', where a list"):
+        labelled(tmp_path, [row, {**row, "correct": "no"}])
+    with pytest.raises(ConfigError, match=r"row 1 of .* has no label"):
+        labelled(tmp_path, [{"prompt": "a", "candidates": ["b", "c"]}])
+
+
 def test_text_without_utf8_is_written_with_escapes() -> None:
     fields = {"a": "bad \ud83d half", "b": "ü"}
     line = json_line(fields)
@@ -95,6 +110,14 @@ def test_columns_of_a_folder_are_those_of_all_of_its_files(tmp_path: Path) -> No
         "note": "string",
         "more": "int64",
     }
+
+
+def test_an_empty_cell_of_csv_is_no_reply_and_an_empty_text_of_json_is_one(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("prompt,response\na,\na,b\n")
+    items = load_task({"name": "data", "source": str(tmp_path / "rows.csv")}).items()
+    assert [item.choices for item in items] == [(), ("b",)]
+    made = job(tmp_path / "rows.jsonl", [{"prompt": "a", "response": ""}])
+    assert [item.choices for item in made.task.items()] == [("",)]
 
 
 def test_a_cell_may_hold_a_long_reply(tmp_path: Path) -> None:
