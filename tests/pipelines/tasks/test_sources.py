@@ -252,3 +252,9 @@ def test_a_hub_failure_is_a_config_error_that_names_the_data_set():
 
 def test_a_plain_name_is_a_hub_id_and_is_not_loaded_to_open_it():
     assert isinstance(open_source(config("openai/gsm8k")), HubSource)
+
+
+def test_one_json_value_is_refused_with_what_makes_lines_of_it(tmp_path):
+    (tmp_path / "rows.json").write_text('[{"prompt": "a"}]')
+    with pytest.raises(ConfigError, match=r"jq -c '\.\[\]' .*rows\.json"):
+        open_source(config(tmp_path / "rows.json"))
