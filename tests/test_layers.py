@@ -136,6 +136,7 @@ MAY_IMPORT = {
             "tested",
             "train_reward",
             "watch",
+            "writers",
         )
     },
 }
