@@ -19,7 +19,15 @@ BATCH = 256
 MOST_IN_CELL = 1 << 30
 """Characters in a cell of a CSV file."""
 
-UNREADABLE = (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    zlib.error,
+    csv.Error,
+    pa.ArrowException,
+)
 """What reading a broken file raises."""
 
 NumberedRow = tuple[int, Mapping[str, Any]]

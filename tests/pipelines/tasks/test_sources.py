@@ -258,3 +258,10 @@ def test_one_json_value_is_refused_with_what_makes_lines_of_it(tmp_path):
     (tmp_path / "rows.json").write_text('[{"prompt": "a"}]')
     with pytest.raises(ConfigError, match=r"jq -c '\.\[\]' .*rows\.json"):
         open_source(config(tmp_path / "rows.json"))
+
+
+def test_a_date_that_python_has_not_is_refused_with_its_file(tmp_path):
+    far = pa.table({"v": pa.array([2**62], pa.timestamp("us"))})
+    pq.write_table(far, tmp_path / "far.parquet")
+    with pytest.raises(ConfigError, match=r"can't read .*far\.parquet: date value"):
+        list(open_source(config(tmp_path / "far.parquet")).rows())
