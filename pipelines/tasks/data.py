@@ -151,19 +151,23 @@ def _read(row: Row, columns: Mapping[str, str]) -> tuple[list[Message], list[str
     for what can't be read.
     """
     if any(_has_null(row, columns[part]) for part in REPLIES if part in columns):
-        return [], []
+        return _prompt(row, columns), []
     if "messages" in columns:
         *turns, last = _turns(row, columns["messages"])
         texts = [_reply(row, last)]
     elif "chosen" in columns:
         turns, texts = _pair(row, columns)
     else:
-        turns = _turns(row, columns["prompt"])
+        turns = _prompt(row, columns)
         listed = "candidates" in columns
         texts = _texts(row, columns["candidates"]) if listed else [row.text(columns["response"])]
     if not turns:
         raise row.error("a reply without a prompt")
     return turns, texts
+
+
+def _prompt(row: Row, columns: Mapping[str, str]) -> list[Message]:
+    return _turns(row, columns["prompt"]) if "prompt" in columns else []
 
 
 def _has_null(row: Row, column: str) -> bool:
@@ -220,7 +224,7 @@ def _pair(row: Row, columns: Mapping[str, str]) -> tuple[list[Message], list[str
         texts = [_reply(row, chosen[-1]), _reply(row, rejected[-1])]
         if chosen[:-1]:
             return chosen[:-1], texts
-    return _turns(row, columns["prompt"]) if "prompt" in columns else [], texts
+    return _prompt(row, columns), texts
 
 
 def _texts(row: Row, column: str) -> list[str]:

@@ -122,6 +122,7 @@ def test_a_row_that_cannot_be_scored_is_named(write_jsonl, row, problem):
 def test_a_row_with_a_null_for_a_reply_is_an_item_that_cannot_be_scored(write_jsonl, row):
     _, item = only(write_jsonl, row)
     assert item.choices == ()
+    assert [m.content for m in item.messages] == (["Why?"] if "prompt" in row else [])
     with pytest.raises(ItemError, match="a null where one belongs"):
         asyncio.run(solve(item, Config(), scorers={}))
 
@@ -138,7 +139,7 @@ DIALOGUE = {"chosen": HH.format("So.", "Good."), "rejected": HH.format("So.", "B
         (PAIR, {**PAIR, "prompt": None}, "a null in field 'prompt'"),
         (ONE, {"prompt": "Why?"}, "a null where one belongs"),
         (ONE, {"response": "So."}, "no field 'prompt'"),
-        (ONE, {"question": "Why?", "answer": "So."}, "a null where one belongs"),
+        (ONE, {"question": "Why?", "answer": "So."}, "no field 'prompt'"),
         (ONE, MANY, "a null where one belongs"),
         ({"messages": TURNS}, {"messages": [{"role": "user", "content": None}]}, "without role"),
         ({"messages": TURNS}, {"messages": TURNS[:1]}, "ends with the turn of 'user'"),
