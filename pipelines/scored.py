@@ -25,6 +25,7 @@ from actors.judge_table import JUDGES
 from actors.types import ConfigError
 from pipelines.job import Job
 from pipelines.tasks.data import Data
+from pipelines.tasks.files import FolderSource
 from pipelines.writers import Fields, Make, check_writable, columns, files_of, format_of
 from results.directories import Directory, LocalDirectory, Where, open_directory, unwritable
 from results.parts import read_records
@@ -70,7 +71,9 @@ def check_written(job: Job, directory: Directory) -> None:
     if isinstance(directory, LocalDirectory):
         place = directory.path.resolve()
         # A folder's files are all read.
-        if place / name in files or (len(files) > 1 and place == files[0].parent):
+        if place / name in files or (
+            isinstance(task.source, FolderSource) and place == files[0].parent
+        ):
             raise ConfigError(
                 f"{directory}/{name} would be written over the data, or among them: give another "
                 "--output"

@@ -117,6 +117,10 @@ def test_the_data_are_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="written over the data"):
         check_written(made, LocalDirectory(tmp_path))
     check_written(made, LocalDirectory(tmp_path / "out"))
+    (tmp_path / "scored.jsonl").rename(tmp_path / "only.jsonl")
+    made.task = load_task({"name": "data", "source": str(tmp_path)})
+    with pytest.raises(ConfigError, match="among them"):
+        check_written(made, LocalDirectory(tmp_path))
 
 
 def test_columns_of_types_that_clash_are_refused_with_their_files(tmp_path: Path) -> None:
