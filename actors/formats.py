@@ -19,7 +19,15 @@ BATCH = 256
 MOST_IN_CELL = 1 << 30
 """Characters in a cell of a CSV file."""
 
-UNREADABLE = (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    zlib.error,
+    csv.Error,
+    pa.ArrowException,
+)
 """What reading a broken file raises."""
 
 NumberedRow = tuple[int, Mapping[str, Any]]
@@ -71,16 +79,21 @@ def _read_csv(path: Path) -> Iterator[NumberedRow]:
     csv.field_size_limit(MOST_IN_CELL)
     with _open_text(path, "") as file:
         filled = (cells for cells in csv.reader(file, strict=True) if cells)
-        # Some published files have a byte order mark behind a first empty line.
-        header = [name.lstrip("\ufeff") for name in next(filled, [])]
-        if len(set(header)) < len(header):
-            raise ValueError("two columns have the same name")
+        header = _header(filled)
         for number, cells in enumerate(filled, 1):
             if len(cells) != len(header):
                 raise ValueError(
                     f"row {number} has {len(cells)} cells, the header has {len(header)}"
                 )
             yield number, dict(zip(header, cells, strict=True))
+
+
+def _header(filled: Iterator[list[str]]) -> list[str]:
+    # Some published files have a byte order mark behind a first empty line.
+    header = [name.lstrip("\ufeff") for name in next(filled, [])]
+    if len(set(header)) < len(header):
+        raise ValueError("two columns have the same name")
+    return header
 
 
 def _count_csv(path: Path) -> int:
@@ -105,15 +118,21 @@ def _count_arrow(path: Path) -> int:
 
 
 def _arrow_batches(path: Path) -> Iterator[Any]:
-    """Record batches of an IPC file, or else of an IPC stream (what `datasets` writes)."""
     with pa.memory_map(str(path)) as mapped:
-        try:
-            file = pa.ipc.open_file(mapped)
-        except pa.ArrowInvalid:
-            mapped.seek(0)
-            yield from pa.ipc.open_stream(mapped)
-            return
-        yield from (file.get_batch(i) for i in range(file.num_record_batches))
+        reader = _arrow_reader(mapped)
+        if isinstance(reader, pa.ipc.RecordBatchStreamReader):
+            yield from reader
+        else:
+            yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+
+
+def _arrow_reader(mapped: Any) -> Any:
+    """Of an IPC file, or else of an IPC stream (what `datasets` writes)."""
+    try:
+        return pa.ipc.open_file(mapped)
+    except pa.ArrowInvalid:
+        mapped.seek(0)
+        return pa.ipc.open_stream(mapped)
 
 
 def json_format(rows_of: Callable[[Any], Any], failing: str) -> Format:
@@ -143,11 +162,19 @@ def json_line(fields: Mapping[str, Any]) -> str:
 
 
 def schema(path: Path) -> pa.Schema | None:
-    """The columns of a Parquet or Arrow file and their types; None: text has none."""
-    if path.suffix == ".parquet":
+    """The columns of a file and their types, in CSV all text; None: each row has its own. Raises
+    one of UNREADABLE.
+    """
+    ending = suffix(path)
+    if ending == ".parquet":
         return pq.read_schema(path)
-    if path.suffix == ".arrow":
-        return next((batch.schema for batch in _arrow_batches(path)), None)
+    if ending == ".arrow":
+        with pa.memory_map(str(path)) as mapped:
+            return _arrow_reader(mapped).schema
+    if ending == ".csv":
+        with _open_text(path, "") as file:
+            names = _header(cells for cells in csv.reader(file, strict=True) if cells)
+        return pa.schema([(name, pa.string()) for name in names])
     return None
 
 

@@ -108,6 +108,8 @@ class Item:
     """A named part of the task, such as a subject: results are also given by it."""
     follow_ups: tuple[str, ...] = ()
     """Of a conversation: what the user says after each reply but the last."""
+    problem: str = ""
+    """Why the row that it was made of can't be read; the item fails alone."""
 
     @property
     def asked(self) -> str:

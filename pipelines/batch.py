@@ -9,20 +9,24 @@ their config from the command line; `scored` joins the scores with the columns o
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from actors.judge_prompts import prompt_of
+from actors.judge_table import JUDGES
 from actors.scorer_table import SCORERS
 from actors.types import ConfigError
 from pipelines.config import RunConfig, override
 from pipelines.job import Job
 from pipelines.methods.rewardbench import half_widths, scores
 from pipelines.tasks.data import Data
+from pipelines.writers import columns
 from results.categories import CategoryRow
 from results.fetching import fetch, is_object
 from results.summary import Summary
 
-JSON_LINES = (".jsonl", ".jsonl.gz")
 UNKNOWN_TO_GIVEN = ("mean_logprob", "self_certainty", "recorded")
 """Scorers that read what a candidate came with when it was drawn."""
 COLUMNS = {
@@ -69,7 +73,7 @@ def config_of(request: Request) -> RunConfig:
             "a model how likely it finds them"
         )
     if not re.fullmatch(r"\w+", request.name):
-        raise ConfigError(f"--as {request.name}: wanted letters, digits and underscores")
+        raise ConfigError(f"--as {quote(request.name)}: wanted letters, digits and underscores")
     stem = Path(request.data.rstrip("/")).name.partition(".")[0] or "data"
     columns = {COLUMNS[part]: name for part, name in request.columns.items()}
     source = str(fetch(request.data)) if is_object(request.data) else request.data
@@ -83,15 +87,21 @@ def config_of(request: Request) -> RunConfig:
             "scorers": {request.name: {"kind": request.scorer, "model": "model"}},
         },
     }
-    return override(written, request.overrides, f"lilliput {request.scorer}")
+    config = override(written, request.overrides, f"lilliput {request.scorer}")
+    for key, part, name in (("task", config.task, "data"), ("pipeline", config.pipeline, "given")):
+        if part.get("name") != name:
+            raise ConfigError(
+                f"{key}.name: wanted {name}, which scores a data set, got {part.get('name')}; "
+                "take it out, or give a config to `lilliput run`"
+            )
+    return config
 
 
 def guessed(job: Job) -> str:
     """Which columns are read as what, for the user to see."""
     task: Any = job.task
     assert isinstance(task, Data), "of a job that `config_of` made"
-    found = task.columns(next(task.source.rows()))
-    return ", ".join(f"{part} = {name!r}" for part, name in found.items())
+    return ", ".join(f"{part} = {name!r}" for part, name in task.columns.items())
 
 
 def sections(summary: Summary) -> list[str]:
@@ -115,13 +125,14 @@ def check_names(job: Job) -> None:
     ConfigError.
     """
     task: Any = job.task
-    rows = task.source.rows()
-    first = next(rows)
-    there = {*first.fields}
-    for row in rows:
-        # Only JSON Lines may have other columns in other rows.
-        if row.label.endswith(JSON_LINES):
-            there.update(row.fields)
+    source = task.source
+    own = columns(source)
+    if own is not None:
+        there = {*own.names}
+    else:
+        # The rows of a hub have the same columns, and aren't fetched twice.
+        rows = source.rows() if source.is_local else islice(source.rows(), 1)
+        there = {name for row in rows for name in row.fields}
     scorers = tuple(job.config.roles.scorers)
     heads = tuple(f"{scorer}_" for scorer in scorers)
     taken = sorted(name for name in there if name in scorers or name.startswith(heads))
@@ -134,13 +145,21 @@ def check_names(job: Job) -> None:
 
 def check_compared(job: Job) -> None:
     """Refuse data of one reply a row for a scorer that compares the replies of a row: alone, each
-    would get the same score. Raises ConfigError.
+    would get the same score; and all data for one that compares with a reference, which they don't
+    have. Raises ConfigError.
     """
     task: Any = job.task
-    first = next(task.source.rows())
     for name, scorer in job.config.roles.scorers.items():
-        if SCORERS[scorer.kind].is_relative and task.form(first) == "one":
+        if SCORERS[scorer.kind].is_relative and task.form == "one":
             raise ConfigError(
                 f"{name}: it compares a row's replies, and the data has one reply a row; wanted "
                 "chosen and rejected, or a list of candidates"
+            )
+        if scorer.kind == "judge_versus" or (
+            scorer.kind in JUDGES
+            and "{reference}" in prompt_of(scorer, JUDGES[scorer.kind].form).prompt
+        ):
+            raise ConfigError(
+                f"{name}: it reads a reference, and the data has none; wanted another scorer, or a "
+                "prompt without {reference}"
             )

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from pipelines.job import Job
+    from pipelines.start import Said
     from results.directories import Directory
     from results.summary import Summary
 
@@ -194,40 +195,36 @@ def _score(
     fresh: bool,
     as_json: bool,
 ) -> None:
-    from pipelines.batch import (
-        Request,
-        check_compared,
-        check_names,
-        config_of,
-        guessed,
-        parsed_columns,
-        sections,
-    )
+    from pipelines import batch
+    from pipelines.execute import run_directories
     from pipelines.job import prepare
-    from pipelines.scored import write_scored
+    from pipelines.scored import check_written, write_scored
     from pipelines.start import Options, run_jobs
 
     data, model, engine, overrides, column, named = asked
-    request = Request(
+    request = batch.Request(
         data=data,
         scorer=scorer,
-        name=named or scorer,
+        name=scorer if named is None else named,
         model=model,
         engine=engine,
-        columns=parsed_columns(column or ()),
+        columns=batch.parsed_columns(column or ()),
         overrides=tuple(overrides or ()),
     )
-    job = prepare(config_of(request))
-    check_names(job)
-    check_compared(job)
-    typer.echo(f"columns: {guessed(job)}", err=as_json)
+    job = prepare(batch.config_of(request))
+    batch.check_names(job)
+    batch.check_compared(job)
+    _, (directory,) = run_directories([job], output, fresh=fresh)
+    check_written(job, directory)
+    typer.echo(f"columns: {batch.guessed(job)}", err=as_json)
     options = Options(output=output, dry_run=dry_run, fresh=fresh, as_json=as_json)
     again = ["reward"] if scorer == "reward" else ["rank", "--by", scorer]
     again += [data, "--model", model, "--engine", engine, *(overrides or ())]
     again += [word for one in column or () for word in ("--column", one)]
     again += ["--as", named] if named else []
 
-    def conclude(job: "Job", where: "Directory", summary: "Summary") -> list[str]:
-        return [*sections(summary), f"scored:  {write_scored(job, where)}"]
+    def conclude(job: "Job", where: "Directory", summary: "Summary") -> "Said":
+        scored = write_scored(job, where)
+        return [*batch.sections(summary), f"scored:  {scored}"], {"scored": scored}
 
     raise typer.Exit(run_jobs([job], again, options, after=conclude))

@@ -33,7 +33,8 @@ async def solve(item: Item, config: Config, *, scorers: Mapping[str, Scorer]) ->
     Raises ItemError for an item without candidates, and as the scorers do.
     """
     if not item.choices:
-        raise ItemError("error", "no reply to score: the data has a null where one belongs")
+        problem = item.problem or "the data has a null where one belongs"
+        raise ItemError("error", f"no reply to score: {problem}")
     candidates = [
         Candidate(
             index=index,

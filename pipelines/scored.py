@@ -7,27 +7,27 @@ Of a row with one reply a scorer NAME adds `NAME` and `NAME_PART` for each named
 `NAME_chosen`, `NAME_rejected` and `NAME_margin`; of a list `NAME` (a list), `NAME_best`,
 `NAME_order` (indices, the best first) and `NAME_margin` (of the best over the next). `NAME_outcome`
 and `NAME_error` say which rows could not be scored. Null: no verdict. A judge that writes its
-verdicts adds `NAME_said`, a list of its replies; of several replies in a row a list for each.
+verdicts adds `NAME_said`, a list of its replies; of several replies in a row a list for each. A
+part whose column is taken has a `_` more.
 """
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from actors.formats import json_line, schema
 from actors.judge_table import JUDGES
+from actors.types import ConfigError
 from pipelines.job import Job
 from pipelines.tasks.data import Data
-from pipelines.tasks.files import FileSource, FolderSource
-from results.directories import LocalDirectory, Where, open_directory
+from pipelines.tasks.files import FolderSource
+from pipelines.writers import Fields, Make, check_writable, columns, files_of, format_of
+from results.directories import Directory, LocalDirectory, Where, open_directory, unwritable
 from results.parts import read_records
 from results.schema import CandidateRecord, Record, ScoreRecord
 from results.store import read_manifest
@@ -40,9 +40,6 @@ OF_MODELS = ("reward", "states")
 """Kinds of scorers whose parts are the model's."""
 
 T = TypeVar("T")
-Fields = dict[str, Any]
-Added = Mapping[str, pa.DataType]
-"""Columns that the data doesn't have yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,42 +51,68 @@ class _Scorer:
     """It is a judge that writes its verdicts down."""
 
 
+def check_written(job: Job, directory: Directory) -> None:
+    """Refuse before a run what its scored file couldn't hold, and one that would be written into
+    the data. Raises ConfigError.
+    """
+    task: Any = job.task
+    owners: dict[str, str] = {}
+    for scorer in _scorers(job):
+        for name in _types(scorer, task.form):
+            if name in owners:
+                raise ConfigError(
+                    f"scorers {owners[name]!r} and {scorer.name!r} would both add a column "
+                    f"{name!r}: give one of them another name"
+                )
+            owners[name] = scorer.name
+    check_writable(task.source)
+    name = f"scored{format_of(task.first.label)[0]}"
+    files = [file.path.resolve() for file in files_of(task.source)]
+    if isinstance(directory, LocalDirectory):
+        place = directory.path.resolve()
+        # A folder's files are all read.
+        if place / name in files or (
+            isinstance(task.source, FolderSource) and place == files[0].parent
+        ):
+            raise ConfigError(
+                f"{directory}/{name} would be written over the data, or among them: give another "
+                "--output"
+            )
+
+
 def write_scored(job: Job, run_dir: Where) -> str:
-    """Write the file into the run directory, or into the working directory where that is a store;
-    returns where it is. Parquet for Parquet and Arrow, CSV for CSV, otherwise JSON Lines.
+    """Write the file into the run directory; returns where it is. Parquet for Parquet and Arrow,
+    CSV for CSV, otherwise JSON Lines. Raises ResultsError where it can't be written.
 
     Rows are in the order of the data; of a limited run, only those that were scored.
     """
     task: Any = job.task
     assert isinstance(task, Data), "of a job that `batch.config_of` made"
-    first = next(task.source.rows())
-    scorers = _scorers(job, run_dir)
-    added = {
-        name: kind for scorer in scorers for name, kind in _types(scorer, task.form(first)).items()
-    }
-    own = _schema(task.source)
+    suffix, make = format_of(task.first.label)
+    name, directory = f"scored{suffix}", open_directory(run_dir)
+    try:
+        if isinstance(directory, LocalDirectory):
+            temporary = directory.path / f"{name}.tmp"
+            _write(job, run_dir, temporary, make)
+            temporary.rename(directory.path / name)
+        else:
+            with TemporaryDirectory() as folder:
+                _write(job, run_dir, Path(folder) / name, make)
+                directory.put(name, (Path(folder) / name).read_bytes())
+    except OSError as error:
+        raise unwritable(directory, name, error) from error
+    return f"{directory}/{name}"
+
+
+def _write(job: Job, run_dir: Where, path: Path, make: Make) -> None:
+    task: Any = job.task
+    replicas = read_manifest(run_dir).about.get("replicas", [])
+    scorers = _scorers(job, {info["model"]: tuple(info.get("parts", ())) for info in replicas})
+    added = {name: kind for scorer in scorers for name, kind in _types(scorer, task.form).items()}
     rows = _joined(task, read_records(run_dir), scorers)
-    directory = open_directory(run_dir)
-    folder = directory.path if isinstance(directory, LocalDirectory) else Path()
-    suffix, make = _format(first.label)
-    path = folder / f"scored{suffix}"
-    temporary = path.with_name(f"{path.name}.tmp")
-    with closing(make(temporary, own, added)) as out:
+    with closing(make(path, columns(task.source), added)) as out:
         while batch := list(islice(rows, BATCH)):
             out.write(batch)
-    temporary.rename(path)
-    return str(path)
-
-
-def _schema(source: Any) -> pa.Schema | None:
-    """The columns of the data, where its files say what they are."""
-    if isinstance(source, FileSource):
-        return schema(source.path)
-    if isinstance(source, FolderSource):
-        schemas = [schema(file.path) for file in source.files]
-        known = [one for one in schemas if one is not None]
-        return pa.unify_schemas(known, promote_options="permissive") if known else None
-    return None
 
 
 def _joined(task: Data, records: Iterator[Record], scorers: Sequence[_Scorer]) -> Iterator[Fields]:
@@ -102,7 +125,7 @@ def _joined(task: Data, records: Iterator[Record], scorers: Sequence[_Scorer]) -
         for scorer in scorers:
             found = [_score(candidate, scorer.name) for candidate in record.candidates]
             is_silent = any(score.value is None for score in found)
-            own = _values(scorer, task.form(row), found)
+            own = _values(scorer, task.form, found)
             own["outcome"] = record.outcome
             own["error"] = error or (f"{scorer.name} {SILENT}" if is_silent else None)
             added |= _named(scorer, own)
@@ -161,81 +184,30 @@ def _score(candidate: CandidateRecord, scorer: str) -> ScoreRecord:
     return found.get(scorer, ScoreRecord(scorer=scorer, value=None))
 
 
-def _scorers(job: Job, run_dir: Where) -> list[_Scorer]:
-    """What the run's scorers add. The names of parts are as their models gave them."""
-    replicas = read_manifest(run_dir).about.get("replicas", [])
-    parts = {info["model"]: tuple(info.get("parts", ())) for info in replicas}
-    return [
+def _scorers(job: Job, given: Mapping[str, Sequence[str]] | None = None) -> list[_Scorer]:
+    """What the run's scorers add. given: of each model the names of its parts, which are known once
+    it was loaded. One that would be another column's is changed.
+    """
+    task: Any = job.task
+    asked = job.config.roles.scorers
+    found = [
         _Scorer(
             name=name,
-            parts=parts.get(scorer.model, ()) if scorer.kind in OF_MODELS else (),
+            parts=(),
             writes=scorer.kind in JUDGES and not scorer.judge.constrained,
         )
-        for name, scorer in job.config.roles.scorers.items()
+        for name, scorer in asked.items()
     ]
+    taken = {column for scorer in found for column in _types(scorer, task.form)}
+    for place, scorer in enumerate(found):
+        model = asked[scorer.name].model if asked[scorer.name].kind in OF_MODELS else None
+        parts = [_free(scorer.name, part, taken) for part in (given or {}).get(model or "", ())]
+        found[place] = replace(scorer, parts=tuple(parts))
+    return found
 
 
-class Writer(Protocol):
-    """Takes rows, a batch at a time."""
-
-    def write(self, rows: Sequence[Fields]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _JsonLines:
-    def __init__(self, path: Path, own: pa.Schema | None, added: Added) -> None:
-        self._file = path.open("w", encoding="utf-8")
-
-    def write(self, rows: Sequence[Fields]) -> None:
-        self._file.writelines(json_line(row) for row in rows)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Csv:
-    """Lists are written as JSON."""
-
-    def __init__(self, path: Path, own: pa.Schema | None, added: Added) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer: csv.DictWriter[str] | None = None
-
-    def write(self, rows: Sequence[Fields]) -> None:
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, [*rows[0]])
-            self._writer.writeheader()
-        self._writer.writerows(
-            {k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows
-        )
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Parquet:
-    """Columns of the data keep their types; those of rows from elsewhere are as in the first
-    batch.
-    """
-
-    def __init__(self, path: Path, own: pa.Schema | None, added: Added) -> None:
-        self._path, self._own, self._added = path, own, added
-        self._writer: pq.ParquetWriter | None = None
-
-    def write(self, rows: Sequence[Fields]) -> None:
-        if self._writer is None:
-            own = self._own or pa.Table.from_pylist([*rows]).schema
-            fields = [field for field in own if field.name not in self._added]
-            whole = pa.schema([*fields, *(pa.field(*one) for one in self._added.items())])
-            self._writer = pq.ParquetWriter(self._path, whole, compression="zstd")
-        self._writer.write_table(pa.Table.from_pylist([*rows], schema=self._writer.schema))
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _format(label: str) -> tuple[str, Callable[[Path, pa.Schema | None, Added], Writer]]:
-    if label.endswith((".parquet", ".arrow")):
-        return ".parquet", _Parquet
-    return (".csv", _Csv) if label.endswith(".csv") else (".jsonl", _JsonLines)
+def _free(scorer: str, part: str, taken: set[str]) -> str:
+    while f"{scorer}_{part}" in taken:
+        part += "_"
+    taken.add(f"{scorer}_{part}")
+    return part

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -13,6 +13,9 @@ from pipelines.job import Job
 from pipelines.study_tables import forecasts
 from results.directories import Directory
 from results.summary import Summary
+
+Said = tuple[Sequence[str], Mapping[str, str]]
+"""Lines for people, and fields of the result for `--json`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +35,12 @@ def run_jobs(
     again: Sequence[str],
     options: Options,
     *,
-    after: Callable[[Job, Directory, Summary], Sequence[str]] | None = None,
+    after: Callable[[Job, Directory, Summary], Said] | None = None,
 ) -> int:
     """Run what is owed, or print the plan; returns the exit code.
 
-    again: the command that goes on where this one stops. after: called for each complete run; the
-    lines that it returns are printed. Raises Interrupted, and as `execute` does.
+    again: the command that goes on where this one stops. after: called for each complete run; what
+    it returns is printed. Raises Interrupted, and as `execute` does.
     """
     where, directories = execute.run_directories(jobs, options.output, fresh=options.fresh)
     runs = list(zip(jobs, directories, strict=True))
@@ -53,10 +56,10 @@ def run_jobs(
         for job, directory, summary in execute.execute(
             runs, fresh=options.fresh, console=console, as_json=options.as_json
         ):
-            said = after(job, directory, summary) if after else ()
+            said, fields = after(job, directory, summary) if after else ((), {})
             if options.as_json:
-                told = {"event": "result", "directory": str(directory), **asdict(summary)}
-                print(json.dumps(told))
+                told = {"event": "result", "directory": str(directory), **fields}
+                print(json.dumps({**told, **asdict(summary)}))
             else:
                 tables.print_run(console, summary, directory)
             for line in said:

@@ -121,29 +121,38 @@ def _gather(job: Job, directory: str, request: Request) -> Features:
 
 
 def _labels(job: Job, request: Request) -> Iterator[tuple[str, list[list[float]]]]:
-    """Of each row, the labels of its replies. [reply][J]"""
+    """Of each row, the labels of its replies; none where it lacks those or these. [reply][J]"""
     task: Any = job.task
+    if request.objectives and task.form != "one":
+        raise task.first.error(f"ratings of {task.form} replies; ratings are of one reply in a row")
+    if not request.objectives and (
+        task.form == "one" or (task.form == "many" and "correct" not in task.first.fields)
+    ):
+        raise task.first.error(
+            "no label; wanted chosen and rejected, candidates with a list `correct`, a run "
+            "directory, or columns of ratings named by --objective"
+        )
     for row in task.source.rows():
-        form = task.form(row)
-        if request.objectives:
-            if form != "one":
-                raise row.error(f"ratings of {form} replies; ratings are of one reply in a row")
-            rated = [_number(row, name) for name in request.objectives]
-            yield task.row_name(row), [rated]
-        elif form == "pair":
-            yield task.row_name(row), [[1.0], [0.0]]
-        elif form == "many" and isinstance(row.fields.get("correct"), list):
-            labels, replies = row.fields["correct"], task.item(row).choices
-            if replies and len(labels) != len(replies):
-                raise row.error(
-                    f"{len(labels)} labels in field 'correct' of {len(replies)} candidates"
-                )
-            yield task.row_name(row), [[_value(row, "correct", label)] for label in labels]
-        else:
-            raise row.error(
-                "no label; wanted chosen and rejected, candidates with a list `correct`, a run "
-                "directory, or columns of ratings named by --objective"
-            )
+        found: list[list[float]] = []
+        if replies := task.item(row).choices:
+            if request.objectives:
+                found = [[_number(row, name) for name in request.objectives]]
+            elif task.form == "pair":
+                found = [[1.0], [0.0]]
+            else:
+                found = [[_value(row, "correct", one)] for one in _listed(row, len(replies))]
+        yield task.row_name(row), found
+
+
+def _listed(row: Any, num_replies: int) -> list[Any]:
+    labels = row.fields.get("correct")
+    if labels is None:
+        return []
+    if not isinstance(labels, list):
+        raise row.error(f"{labels!r} in field 'correct', where a list of labels belongs")
+    if len(labels) != num_replies:
+        raise row.error(f"{len(labels)} labels in field 'correct' of {num_replies} candidates")
+    return labels
 
 
 def _check_labels(job: Job, request: Request) -> None:
@@ -157,11 +166,10 @@ def _check_labels(job: Job, request: Request) -> None:
             known = [n + (not isnan(label)) for n, label in zip(known, row, strict=True)]
     task: Any = job.task
     for name, num in zip(names, known, strict=True):
-        if not num:
-            first = next(task.source.rows())
+        if not num and task.form != "pair":
             raise ConfigError(
                 f"{request.data}: no row has a number in field {name!r}; the first has: "
-                f"{first.names}"
+                f"{task.first.names}"
             )
 
 
@@ -184,7 +192,8 @@ def _write_held_out(job: Job, request: Request, path: Path) -> None:
     task: Any = job.task
     with path.open("w", encoding="utf-8") as file:
         for row in task.source.rows():
-            if held_out(_prompt(task.item(row).messages), request.seed):
+            item = task.item(row)
+            if item.choices and held_out(_prompt(item.messages), request.seed):
                 file.write(json_line(row.fields))
 
 

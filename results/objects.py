@@ -17,6 +17,8 @@ from results.lease import Lease, is_alive, read_lease
 
 ATTEMPTS = 6
 """At the put of a part, each as long as `cloud.PATIENCE`: a minute without a network loses none."""
+MOST_AT_ONCE = 64 << 20
+"""Bytes in one request; more are sent in pieces, and are there once all of them are."""
 _URL = re.compile(rf"({'|'.join(STORES)})://([^/]+)/(.*[^/])/*")
 
 
@@ -75,7 +77,8 @@ class ObjectDirectory:
 
     def put(self, name: str, content: bytes) -> None:
         with os_errors():
-            self._objects.put(name, content, mode="overwrite", use_multipart=False)
+            in_pieces = len(content) > MOST_AT_ONCE
+            self._objects.put(name, content, mode="overwrite", use_multipart=in_pieces)
 
     def put_if_absent(self, name: str, content: bytes) -> bool:
         for attempt in range(1, ATTEMPTS + 1):

@@ -138,6 +138,7 @@ MAY_IMPORT = {
             "tested",
             "train_reward",
             "watch",
+            "writers",
         )
     },
 }

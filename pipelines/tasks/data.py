@@ -8,17 +8,20 @@
 A prompt is text or a list of turns ({role, content}); so are chosen and rejected, which may begin
 with the prompt. A text may also be a dialogue in the form of Anthropic's HH data, with turns behind
 "Human:" and "Assistant:".
-Columns that aren't named are looked for by their usual names. A row with a null among its replies
-has no choices: pipeline `given` records that it can't be scored, and goes on.
+Columns that aren't named are looked for by their usual names, in the first row and for all rows. A
+row with a null among its replies, or a later one that can't be read like the first, has no choices:
+pipeline `given` records that it can't be scored, and goes on. What a row lacks is null; in CSV,
+where no cell is null, so is an empty reply.
 
 Metric   accuracy, where a row says which reply is right; otherwise none.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from actors.types import FinishReason, Item, Message
+from actors.types import ConfigError, FinishReason, Item, Message
 from pipelines.tasks.base import Grade, TaskConfig
 from pipelines.tasks.files import Row
 from pipelines.tasks.rows import RowTask
@@ -65,11 +68,19 @@ class Data(RowTask[DataConfig]):
     version: ClassVar[str] = "2"
     metrics: tuple[str, ...] = ("accuracy",)
 
-    def columns(self, row: Row) -> dict[str, str]:
+    @cached_property
+    def first(self) -> Row:
+        return next(self.source.rows())
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
         """Which column plays which part. Raises ConfigError where no form is there."""
+        row = self.first
         named = {
             part: name for part in USUAL if (name := getattr(self.config, _field(part))) is not None
         }
+        if absent := [name for name in named.values() if name not in row.fields]:
+            raise row.error(f"no field {absent[0]!r}; it has: {row.names}")
         for form in FORMS:
             found = {part: named.get(part) or _usual(row, part) for part in form}
             fits = all(found.values()) and not (named.keys() - {*form, "prompt", "subset"})
@@ -80,26 +91,20 @@ class Data(RowTask[DataConfig]):
         raise row.error(f"none of the columns {forms}; it has: {row.names}; name them")
 
     def item(self, row: Row) -> Item:
-        columns = self.columns(row)
-        turns = _turns(row, columns["prompt"]) if "prompt" in columns else []
-        if any(_has_null(row, columns[part]) for part in REPLIES if part in columns):
-            texts: list[str] = []
-        elif "chosen" in columns:
-            turns, texts = _pair(row, columns, turns)
-        elif "candidates" in columns:
-            texts = _texts(row, columns["candidates"])
-        elif "messages" in columns:
-            *turns, last = _turns(row, columns["messages"])
-            texts = [_reply(row, last)]
-        else:
-            texts = [row.text(columns["response"])]
+        columns = self.columns
+        turns: list[Message] = []
+        texts: list[str] = []
+        problem = ""
+        try:
+            turns, texts = _read(row, columns)
+        except ConfigError as error:
+            # What the first row has in its columns is what they are for.
+            if self.row_name(row) == self.row_name(self.first):
+                raise
+            problem = str(error)
         if self.config.system:
             turns = [Message(role="system", content=self.config.system), *turns]
-        if texts and not turns:
-            raise row.error("a reply without a prompt")
-        if (subset := columns.get("subset")) is not None and subset not in row.fields:
-            raise row.error(f"no field {subset!r}; it has: {row.names}")
-        category = None if subset is None else row.fields[subset]
+        category = row.get(columns["subset"]) if "subset" in columns else None
         return Item(
             id=self.row_name(row),
             task=self.name,
@@ -108,11 +113,13 @@ class Data(RowTask[DataConfig]):
             reference="0" if "chosen" in columns else "",
             choices=tuple(texts),
             category="" if category is None else str(category),
+            problem=problem,
         )
 
-    def form(self, row: Row) -> Literal["one", "pair", "many"]:
+    @property
+    def form(self) -> Literal["one", "pair", "many"]:
         """How many replies a row has."""
-        columns = self.columns(row)
+        columns = self.columns
         return "pair" if "chosen" in columns else "many" if "candidates" in columns else "one"
 
     def row_name(self, row: Row) -> str:
@@ -139,9 +146,35 @@ def _usual(row: Row, part: str) -> str | None:
     return next((name for name in USUAL[part] if name in row.fields), None)
 
 
+def _read(row: Row, columns: Mapping[str, str]) -> tuple[list[Message], list[str]]:
+    """The prompt and the replies to it; no replies where one of them is null. Raises ConfigError
+    for what can't be read.
+    """
+    if any(_has_null(row, columns[part]) for part in REPLIES if part in columns):
+        return _prompt(row, columns), []
+    if "messages" in columns:
+        *turns, last = _turns(row, columns["messages"])
+        texts = [_reply(row, last)]
+    elif "chosen" in columns:
+        turns, texts = _pair(row, columns)
+    else:
+        turns = _prompt(row, columns)
+        listed = "candidates" in columns
+        texts = _texts(row, columns["candidates"]) if listed else [row.text(columns["response"])]
+    if not turns:
+        raise row.error("a reply without a prompt")
+    return turns, texts
+
+
+def _prompt(row: Row, columns: Mapping[str, str]) -> list[Message]:
+    return _turns(row, columns["prompt"]) if "prompt" in columns else []
+
+
 def _has_null(row: Row, column: str) -> bool:
     """A null stands in place of a reply, or of one of several."""
-    value = row.fields.get(column, "")
+    value = row.get(column)
+    if value == "":
+        return row.label.lower().endswith(".csv")
     return value is None or (isinstance(value, list) and None in value)
 
 
@@ -177,21 +210,21 @@ def _message(role: str, content: str) -> Message:
     return Message(role=ROLES.get(role, role), content=content)
 
 
-def _pair(
-    row: Row, columns: Mapping[str, str], prompt: list[Message]
-) -> tuple[list[Message], list[str]]:
+def _pair(row: Row, columns: Mapping[str, str]) -> tuple[list[Message], list[str]]:
     """The prompt and both replies. Where these are conversations, the prompt is what both begin
     with.
     """
     both: Any = [row.value(columns[part]) for part in ("chosen", "rejected")]
     if all(isinstance(value, str) and not HH_TURN.match(value) for value in both):
-        return prompt, [row.text(columns[part]) for part in ("chosen", "rejected")]
-    chosen, rejected = (_turns(row, columns[part]) for part in ("chosen", "rejected"))
-    if len(chosen) == len(rejected) == 1:
-        return prompt, [_reply(row, chosen[0]), _reply(row, rejected[0])]
-    if chosen[:-1] != rejected[:-1]:
-        raise row.error("two conversations that differ before their last turns")
-    return chosen[:-1], [_reply(row, chosen[-1]), _reply(row, rejected[-1])]
+        texts = [row.text(columns[part]) for part in ("chosen", "rejected")]
+    else:
+        chosen, rejected = (_turns(row, columns[part]) for part in ("chosen", "rejected"))
+        if chosen[:-1] != rejected[:-1]:
+            raise row.error("two conversations that differ before their last turns")
+        texts = [_reply(row, chosen[-1]), _reply(row, rejected[-1])]
+        if chosen[:-1]:
+            return chosen[:-1], texts
+    return _prompt(row, columns), texts
 
 
 def _texts(row: Row, column: str) -> list[str]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from actors.formats import FORMATS, UNREADABLE, Format, suffix
+from actors.formats import FORMATS, UNREADABLE, Format, schema, suffix
 from actors.types import ConfigError
 
 
@@ -102,6 +102,14 @@ class FileSource:
     def num_rows(self) -> int:
         try:
             return self._format.count(self.path)
+        except UNREADABLE as e:
+            raise self._failed(e) from e
+
+    @cached_property
+    def schema(self) -> Any:
+        """See `formats.schema`. Raises ConfigError."""
+        try:
+            return schema(self.path)
         except UNREADABLE as e:
             raise self._failed(e) from e
 

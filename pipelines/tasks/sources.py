@@ -153,6 +153,11 @@ def open_source(
         return FolderSource(path, formats)
     suffixes = ", ".join(formats)
     if path.exists():
+        if path.suffix.lower() == ".json" and ".json" not in formats:
+            raise ConfigError(
+                f"{source} is JSON, and wanted is JSON Lines, with an object on each line: if it "
+                f"has one, rename it to .jsonl; of an array `jq -c '.[]' {source}` makes one"
+            )
         if not suffix(path, formats):
             raise ConfigError(f"can't tell what kind of file {source} is: rename it to {suffixes}")
         return FileSource(path, formats)

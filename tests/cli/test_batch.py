@@ -110,12 +110,34 @@ def test_what_a_judge_wrote_stands_beside_its_marks(ray: str, tmp_path: Path, to
 def test_a_row_without_a_reply_fails_alone(ray: str, tmp_path: Path, tools: Any) -> None:
     rows = [{"prompt": f"Why {i}?", "response": None if i == 1 else "So."} for i in range(3)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    ended = tools.called(tmp_path, "reward", "rows.jsonl", *FAKE, "--output", "out")
+    (tmp_path / "rows.jsonl").open("a").write('{"prompt": null, "response": "So."}\n')
+    ended = tools.called(tmp_path, "reward", "rows.jsonl", *FAKE, "--json", "--output", "out")
     assert ended.returncode == 3, ended.stderr
+    assert json.loads(ended.stdout.splitlines()[-1])["scored"] == "out/scored.jsonl"
     found = [*map(json.loads, (tmp_path / "out" / "scored.jsonl").read_text().splitlines())]
-    assert [row["reward_outcome"] for row in found] == ["ok", "error", "ok"]
-    assert [row["reward"] is None for row in found] == [False, True, False]
+    assert [row["reward_outcome"] for row in found] == ["ok", "error", "ok", "error"]
+    assert [row["reward"] is None for row in found] == [False, True, False, True]
     assert found[1]["reward_error"].startswith("no reply to score")
+    assert "row 4 of rows.jsonl has a null in field 'prompt'" in found[3]["reward_error"]
+
+
+def test_a_folder_with_names_in_any_case_and_more_columns_in_one_file(
+    ray: str, tmp_path: Path, tools: Any
+) -> None:
+    rows = {"prompt": ["a", "b"], "response": ["c", "d"]}
+    for kind in ("parquet", "csv"):
+        (tmp_path / kind).mkdir()
+    pq.write_table(pa.table(rows), tmp_path / "parquet" / "1.PARQUET")
+    pq.write_table(pa.table({**rows, "n": [1, 2]}), tmp_path / "parquet" / "2.parquet")
+    (tmp_path / "csv" / "1.CSV").write_text("prompt,response\na,c\nb,d\n")
+    (tmp_path / "csv" / "2.csv").write_text("prompt,response,n\na,c,1\nb,d,2\n")
+    for kind in ("parquet", "csv"):
+        ended = tools.called(tmp_path, "reward", kind, *FAKE, "--output", f"of-{kind}")
+        assert (ended.returncode, ended.stderr) == (0, "")
+    table = pq.read_table(tmp_path / "of-parquet" / "scored.parquet")
+    assert table["n"].to_pylist() == [None, None, 1, 2]
+    with (tmp_path / "of-csv" / "scored.csv").open(newline="") as file:
+        assert [row["n"] for row in csv.DictReader(file)] == ["", "", "1", "2"]
 
 
 def test_lists_of_replies_are_ordered_and_text_formats_keep_their_form(
@@ -142,11 +164,16 @@ def test_what_cannot_be_scored_is_refused_before_anything_starts(
 ) -> None:
     (tmp_path / "taken.jsonl").write_text('{"prompt": "a", "response": "b", "reward": 1}\n')
     (tmp_path / "one.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    (tmp_path / "scored.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
     (tmp_path / "none.jsonl").write_text('{"text": "a"}\n')
     for arguments, problem in (
         (("reward", "taken.jsonl", *FAKE), "the data has a column 'reward'"),
         (("reward", "none.jsonl", *FAKE), "none of the columns chosen and rejected"),
         (("reward", "none.jsonl", *FAKE, "--column", "reply=text"), "with a part of prompt"),
+        (("reward", "one.jsonl", *FAKE, "--as", ""), "--as '': wanted letters"),
+        (("reward", "one.jsonl", *FAKE, "pipeline.name=rank"), "pipeline.name: wanted given"),
+        (("rank", "one.jsonl", "--by", "judge_versus", *FAKE), "the data has none"),
+        (("reward", "scored.jsonl", *FAKE, "--output", "."), "written over the data"),
         (("rank", "one.jsonl", "--by", "pairwise", *FAKE), "the data has one reply a row"),
         (
             ("reward", "taken.jsonl", "--model", "bundled:smollm2-135m-instruct"),

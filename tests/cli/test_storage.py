@@ -125,6 +125,21 @@ def test_data_in_an_object_store_are_fetched_once_and_scored(
     assert absent.stderr.startswith(f"lilliput: wanted to read {url.replace('rows', 'none')}, got")
 
 
+def test_scored_data_of_a_run_in_an_object_store_lie_beside_its_records(
+    ray: str, tmp_path: Path, tools: Any, s3: S3
+) -> None:
+    content = '{"prompt": "What is 1?", "response": "It is 1."}\n'
+    (tmp_path / "scored.jsonl").write_text(content)
+    fake = ("--model", "none", "--engine", "fake", "cluster.cpus=1")
+    url = f"s3://{BUCKET}/runs/scored"
+    ended = tools.called(tmp_path, "reward", "scored.jsonl", *fake, "--output", url)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"scored:  {url}/scored.jsonl" in ended.stdout
+    assert json.loads(open_directory(url).get("scored.jsonl"))["reward_outcome"] == "ok"
+    assert [*tmp_path.iterdir()] == [tmp_path / "scored.jsonl"]
+    assert (tmp_path / "scored.jsonl").read_text() == content
+
+
 def test_reading_commands_take_a_url(base: tuple[Path, Any], tools: Any, s3: S3) -> None:
     folder, directory = base[0], open_directory(URL)
     for path in sorted((folder / "runs" / "sums").rglob("*")):

@@ -3,9 +3,11 @@
 import csv
 import json
 
+import pyarrow as pa
 import pytest
 
-from pipelines.scored import _format
+from pipelines.tasks.files import FolderSource
+from pipelines.writers import columns, format_of
 
 ROWS = [
     {"prompt": "Why?", "response": "007", "reward": 0.5, "outcome": "ok", "error": None},
@@ -16,9 +18,9 @@ ROWS = [
 @pytest.fixture
 def written(tmp_path):
     def write(label, rows):
-        suffix, make = _format(label)
+        suffix, make = format_of(label)
         path = tmp_path / f"scored{suffix}"
-        out = make(path, None, {})
+        out = make(path, pa.Table.from_pylist(rows).schema, {})
         out.write(rows[:1])
         out.write(rows[1:])
         out.close()
@@ -45,3 +47,17 @@ def test_other_data_become_json_lines(written):
     path = written("a hub id", ROWS)
     assert path.suffix == ".jsonl"
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == ROWS
+
+
+def test_the_end_of_a_name_counts_in_any_case_and_columns_of_all_files_are_written(tmp_path):
+    (tmp_path / "1.CSV").write_text("prompt,response\na,b\n")
+    (tmp_path / "2.csv").write_text("prompt,response,note\nc,d,e\n")
+    source = FolderSource(tmp_path)
+    suffix, make = format_of(next(source.rows()).label)
+    out = make(tmp_path / "scored", columns(source), {"reward": pa.float64()})
+    out.write([{**row.fields, "reward": 0.5} for row in source.rows()])
+    out.close()
+    assert suffix == ".csv"
+    lines = (tmp_path / "scored").read_text().splitlines()
+    assert lines == ["prompt,response,note,reward", "a,b,,0.5", "c,d,e,0.5"]
+    assert format_of("UPPER.PARQUET")[0] == ".parquet"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from results import cloud
+from results import cloud, objects
 from results.compare import compare
 from results.directories import open_directory
 from results.errors import ResultsError
@@ -277,3 +277,14 @@ def test_what_keeps_a_store_from_being_used_is_said_in_one_line(
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(ResultsError, match=r"pip install 'lilliput\[cloud\]'"):
         Store.open(url, MANIFEST)
+
+
+def test_what_is_too_much_for_one_request_is_sent_in_pieces(
+    url: str, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "MOST_AT_ONCE", 1 << 20)
+    content, directory = bytes(range(256)) * (24 << 10), open_directory(url)
+    before = s3.count("POST", "/scored")
+    directory.put("scored.csv", content)
+    assert s3.count("POST", "/scored") - before == 2
+    assert directory.get("scored.csv") == content

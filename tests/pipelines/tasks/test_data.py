@@ -78,7 +78,7 @@ def test_columns_can_be_named_and_a_subset_is_a_category(write_jsonl):
     task, item = only(write_jsonl, row, **named)
     assert item.messages[0].content == "Why?"
     assert item.category == "hard"
-    assert task.columns(next(task.source.rows()))["chosen"] == "good"
+    assert task.columns["chosen"] == "good"
 
 
 def test_only_a_pair_says_which_reply_is_right(write_jsonl):
@@ -122,6 +122,7 @@ def test_a_row_that_cannot_be_scored_is_named(write_jsonl, row, problem):
 def test_a_row_with_a_null_for_a_reply_is_an_item_that_cannot_be_scored(write_jsonl, row):
     _, item = only(write_jsonl, row)
     assert item.choices == ()
+    assert [m.content for m in item.messages] == (["Why?"] if "prompt" in row else [])
     with pytest.raises(ItemError, match="a null where one belongs"):
         asyncio.run(solve(item, Config(), scorers={}))
 
@@ -137,3 +138,47 @@ def test_the_question_of_a_conversation_is_all_of_it(write_jsonl):
     assert item.asked == (
         "system: Be kind.\n\nuser: I'm Ada.\n\nassistant: Hello.\n\nuser: Who am I?"
     )
+
+
+ONE = {"prompt": "Why?", "response": "So."}
+MANY = {"prompt": "Why?", "candidates": ["a", "b"]}
+DIALOGUE = {"chosen": HH.format("So.", "Good."), "rejected": HH.format("So.", "Bad.")}
+
+
+@pytest.mark.parametrize(
+    ("first", "row", "problem"),
+    [
+        (DIALOGUE, {**DIALOGUE, "rejected": HH.format("No.", "Bad.")}, "differ before their last"),
+        (PAIR, {**PAIR, "prompt": None}, "a null in field 'prompt'"),
+        (ONE, {"prompt": "Why?"}, "a null where one belongs"),
+        (ONE, {"response": "So."}, "no field 'prompt'"),
+        (ONE, {"question": "Why?", "answer": "So."}, "no field 'prompt'"),
+        (ONE, MANY, "a null where one belongs"),
+        ({"messages": TURNS}, {"messages": [{"role": "user", "content": None}]}, "without role"),
+        ({"messages": TURNS}, {"messages": TURNS[:1]}, "ends with the turn of 'user'"),
+        (MANY, {**MANY, "candidates": []}, "an empty list in field 'candidates'"),
+        (MANY, {**MANY, "candidates": [{"text": None}]}, "a candidate without text"),
+    ],
+)
+def test_a_later_row_that_cannot_be_read_fails_alone_and_says_why(write_jsonl, first, row, problem):
+    task = load_task({"name": "data", "source": write_jsonl("d.jsonl", [first, row, first])})
+    before, item, after = task.items()
+    assert item.choices == ()
+    assert before.choices == after.choices != ()
+    with pytest.raises(ItemError, match=problem):
+        asyncio.run(solve(item, Config(), scorers={}))
+
+
+def test_a_named_column_that_is_not_there_is_refused_and_not_taken_for_nulls(write_jsonl):
+    for named in ({"response": "reply"}, {"candidates": "replies"}, {"subset_field": "kind"}):
+        with pytest.raises(ConfigError, match=r"row 1 of .* has no field"):
+            only(write_jsonl, ONE, **named)
+
+
+def test_columns_are_those_of_the_first_row_in_all_rows(write_jsonl):
+    rows = [{"question": "Why?", "answer": "So."}, {**ONE, "question": "Who?", "answer": "You."}]
+    task = load_task({"name": "data", "source": write_jsonl("d.jsonl", rows)})
+    assert task.columns == {"prompt": "question", "response": "answer"}
+    assert [(i.question, i.choices) for i in task.items()] == [
+        ("Why?", ("So.",)), ("Who?", ("You.",))
+    ]  # fmt: skip

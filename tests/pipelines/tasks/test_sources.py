@@ -252,3 +252,16 @@ def test_a_hub_failure_is_a_config_error_that_names_the_data_set():
 
 def test_a_plain_name_is_a_hub_id_and_is_not_loaded_to_open_it():
     assert isinstance(open_source(config("openai/gsm8k")), HubSource)
+
+
+def test_one_json_value_is_refused_with_what_makes_lines_of_it(tmp_path):
+    (tmp_path / "rows.json").write_text('[{"prompt": "a"}]')
+    with pytest.raises(ConfigError, match=r"jq -c '\.\[\]' .*rows\.json"):
+        open_source(config(tmp_path / "rows.json"))
+
+
+def test_a_date_that_python_has_not_is_refused_with_its_file(tmp_path):
+    far = pa.table({"v": pa.array([2**62], pa.timestamp("us"))})
+    pq.write_table(far, tmp_path / "far.parquet")
+    with pytest.raises(ConfigError, match=r"can't read .*far\.parquet: date value"):
+        list(open_source(config(tmp_path / "far.parquet")).rows())
