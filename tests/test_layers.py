@@ -117,6 +117,7 @@ MAY_IMPORT = {
             "progress",
             "ranking",
             "records",
+            "references",
             "remote",
             "report_commands",
             "rescore",
