@@ -5,8 +5,10 @@ and only this process says how they ended.
           <--copy of the result-- pipe
     assert copy == expected, here
 
-So no assert, no exception and no exit of the program is a verdict, no `__eq__` of its classes is
-asked whether a result is right, and what the tests expect is never where the program could read it.
+So no assert, no exception and no exit of the program is a verdict. Plain values are compared here,
+and no `__eq__` of the program's classes is shown one; whether two objects of its own are equal is
+for the program to say, as all that they say of themselves (`remote`). What the tests expect is
+where the program could read it only once they hand it over.
 """
 
 import sys

@@ -142,6 +142,12 @@ def test_what_can_not_be_had_from_here_is_no_fault_of_the_program(more: str, tes
         other(tests, more)
 
 
+def test_unequal_is_asked_of_the_program_as_such_and_of_plain_data_not_at_all() -> None:
+    never = "class h:\n    __eq__ = __ne__ = lambda *_: False"
+    tests = "a, b = h(), h()\nassert not a == b\nassert not a != b\nassert a != 1\nassert 1 != a"
+    assert other(tests, never).outcome == "passed"
+
+
 LIAR = """
 class Liar:
     def __getattr__(self, name): return lambda *_: self
