@@ -108,6 +108,9 @@ class Remote:
     def __subclasscheck__(self, value: Any) -> bool:
         return bool(self._line.ask("issubclass", value, self))
 
+    def __mro_entries__(self, bases: Any) -> Any:
+        return self._line.refuse(f"a class of the tests below a {self._kind}")
+
     def __await__(self) -> Any:
         return self._line.refuse(f"to await a {self._kind}")
 

@@ -131,6 +131,7 @@ def test_classes_errors_and_containers_of_a_program_are_what_they_are(tests: str
         ),
         ("def h(): return D()", "import copy, json\ncopy.copy(h())"),
         ("def h(): return D()", "import json\njson.dumps(h())"),
+        ("def h(): pass", "class K(D): pass\nassert K().me()"),
         ("h = Exception", "try: f()\nexcept h: pass"),
         ("def h(): pass", "assert E('x', 3).code == 3"),
         ("def h(g): return g()", "try: h(lambda: 1)\nexcept Exception: pass"),
