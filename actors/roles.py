@@ -129,7 +129,7 @@ class Sandbox(Protocol):
     """Runs what models wrote, apart from everything else."""
 
     async def run(self, program: Program) -> Verdict:
-        """How the program's tests ended. Raises ItemError (tests that can't be run there),
+        """How the program's tests ended. Raises ItemError (replicas died of it),
         EngineError.
         """
         ...

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from actors.sandbox.types import Program, Verdict
 from actors.types import Item, Preview
 from cluster import Fleet, launch, launch_runners
 from cluster.replica import ReplicaState
@@ -44,6 +45,10 @@ class Crew(Protocol):
         """See `roles.Model.preview`."""
         ...
 
+    async def test(self, program: Program) -> Verdict:
+        """See `roles.Sandbox`; of a job that runs code."""
+        ...
+
     async def run(self, job: Job, store: Store, progress: Progress, stop: asyncio.Event) -> bool:
         """See `runner.run`."""
         ...
@@ -74,6 +79,10 @@ class OwnFleet:
 
     async def preview(self, model: str, item: Item) -> Preview | None:
         return await self._fleet.models[model].preview(item)
+
+    async def test(self, program: Program) -> Verdict:
+        assert self._fleet.sandbox is not None, "Job.pools has one for every task that runs code"
+        return await self._fleet.sandbox.run(program)
 
     async def run(self, job: Job, store: Store, progress: Progress, stop: asyncio.Event) -> bool:
         return await runner.run(job, store, self._fleet, progress, stop)

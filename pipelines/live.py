@@ -26,6 +26,7 @@ from pipelines.crew import Crew, assemble
 from pipelines.exits import FAILED, INTERRUPTED
 from pipelines.job import Job
 from pipelines.progress import Progress
+from pipelines.references import note_references
 from pipelines.tested import note_backends
 from results.errors import ResultsError
 from results.store import Store
@@ -113,6 +114,7 @@ async def _one_run(
     store.note(replicas=list(crew.infos()))
     if job.task.runs_code:
         note_backends(crew.infos(), store, wish.console)
+        await note_references(job, crew.test, store, wish.console)
     await _note_prompt(job, store, crew, wish.console)
     restarts, busy = crew.restarts, crew.busy_seconds
     with Progress(wish.console, job.task.num_items, crew, as_json=as_json) as progress:

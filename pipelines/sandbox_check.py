@@ -5,7 +5,7 @@ reference programs too, and a stub in the place of each.
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from actors.config import parse
@@ -17,6 +17,7 @@ from actors.sandbox.runs import run
 from actors.sandbox.types import Program, Verdict
 from actors.types import ConfigError, ItemError
 from pipelines.config import merge
+from pipelines.references import right_programs, stub
 from pipelines.tasks import load_task
 from pipelines.tasks.code import CodeTask
 
@@ -67,15 +68,11 @@ def _loaded(section: dict[str, object]) -> CodeTask[Any]:
 def _references(
     task: CodeTask[Any], config: SandboxConfig, command: Sequence[str]
 ) -> Iterator[Line]:
-    right: dict[str, Program] = {}
-    for item, source in task.solutions():
-        program = task.program(item, f"```python\n{source}\n```", "stop")
-        assert program is not None, "a fenced block is a program"
-        right[item.id] = program
+    right = right_programs(task)
     if not right:
         yield Line(name=task.name, ok=False, text="no row comes with a right program")
         return
-    stubs = {name: replace(program, source=_stub(program)) for name, program in right.items()}
+    stubs = {name: stub(program) for name, program in right.items()}
     for what, programs, wanted in (("reference", right, True), ("stub", stubs, False)):
         begin = time.monotonic()
         verdicts = asyncio.run(_run_all(list(programs.values()), config, command))
@@ -90,10 +87,6 @@ def _references(
             text=f"{sum(passed)} of {len(passed)} pass, in {seconds:.1f} s "
             f"({len(passed) / seconds:.0f} a second){named}{more}",
         )
-
-
-def _stub(program: Program) -> str:
-    return "".join(f"def {name}(*_, **__):\n    pass\n" for name in program.names)
 
 
 async def _run_all(

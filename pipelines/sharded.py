@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.host import HostInfo
+from actors.sandbox.types import Program, Verdict
 from actors.types import ConfigError, EngineError, Item, ItemError, LilliputError, Preview
 from cluster import RUNNER, Fleet, launch
 from cluster.plan import Share
@@ -135,6 +136,12 @@ class ShardRunner:
         assert self._fleet is not None, "start() the runner first"
         return await self._fleet.models[model].preview(item)
 
+    async def test(self, program: Program) -> Verdict:
+        """See `roles.Sandbox`."""
+        assert self._fleet is not None, "start() the runner first"
+        assert self._fleet.sandbox is not None, "Job.pools has one for every task that runs code"
+        return await self._fleet.sandbox.run(program)
+
     async def look(self) -> Look:
         """How its fleet stands."""
         assert self._fleet is not None, "start() the runner first"
@@ -233,6 +240,11 @@ class Runners:
         """See `crew.Crew`."""
         preview: Preview | None = await self._pool.call("preview", model, item)
         return preview
+
+    async def test(self, program: Program) -> Verdict:
+        """See `crew.Crew`."""
+        verdict: Verdict = await self._pool.call("test", program)
+        return verdict
 
     async def run(self, job: Job, store: Store, progress: Progress, stop: asyncio.Event) -> bool:
         """See `runner.run`."""

@@ -63,6 +63,9 @@ def grade(task: Task, item: Item, text: str, finish_reason: FinishReason, known:
             logger.warning("a reply to item %s could not be graded: %s", item.id, what)
             return Grade(answer=None, outcome="ungraded", metrics=())
     verdict = known[program]
+    if verdict.outcome == "unsupported":
+        logger.warning("a program for item %s has no verdict: %s", item.id, verdict.why)
+        return Grade(answer=None, outcome="ungraded", metrics=())
     credit = float(verdict.outcome == "passed")
     metrics = tuple((metric, credit) for metric in task.metrics)
     answer = program.source

@@ -66,8 +66,8 @@ def summarize_answers(
 
     judges: the run's, as `judges_of` reads them from its identity. members: the models that
     generate, as the manifest has them; their costs are unknown without. references: lines to
-    compare with, in per cent. about: the manifest's, for the number of items, seconds, prices and
-    the forecast.
+    compare with, in per cent. about: the manifest's, for the number of items, seconds, prices,
+    the forecast and what the run warned of before its first item.
 
     Raises ResultsError for records of several tasks, and for an item that comes twice.
     """
@@ -100,7 +100,8 @@ def summarize_answers(
         lengths=seen.lengths.rows(),
         overlaps=seen.overlap.rows(),
     )
-    return replace(found, warnings=_warnings(seen, found, judges))
+    noted = about.get("warnings", ())
+    return replace(found, warnings=[*noted, *_warnings(seen, found, judges)])
 
 
 class _Seen:

@@ -119,6 +119,7 @@ MAY_IMPORT = {
             "progress",
             "ranking",
             "records",
+            "references",
             "remote",
             "report_commands",
             "rescore",

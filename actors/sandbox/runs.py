@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.sandbox.guest.start import SETUP_FAILED
 from actors.sandbox.types import Outcome, Program, Verdict
-from actors.types import EngineError, ItemError
+from actors.types import EngineError
 
 MOST_SAID = 1 << 16
 """Bytes that a sandbox may say; a verdict has less than a thousand."""
@@ -21,7 +21,7 @@ KILLED = (-signal.SIGXCPU, -signal.SIGKILL)
 
 async def run(program: Program, command: Sequence[str], wall_seconds: float) -> Verdict:
     """The verdict. Raises EngineError: no sandbox could be made, or it broke, through no fault of
-    the program; ItemError: the tests do what tests here can't.
+    the program.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -88,7 +88,7 @@ def _verdict(said: bytes) -> Verdict:
         why = "the tests ended without a verdict"
         outcome = "timed_out" if ended["tests"] in KILLED else outcome
     elif tests[0].get("unsupported"):
-        raise ItemError("error", f"not to be tested in the sandbox: {tests[0]['why']}")
+        outcome, why = "unsupported", f"not to be tested in the sandbox: {tests[0]['why']}"
     elif tests[0]["passed"]:
         outcome, why = "passed", ""
     elif ended["program"] == -signal.SIGXCPU:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["passed", "failed", "timed_out"]
-"""`timed_out`: the program took more than `cpu_seconds` or `wall_seconds`."""
+Outcome = Literal["passed", "failed", "timed_out", "unsupported"]
+"""`timed_out`: the program took more than `cpu_seconds` or `wall_seconds`. `unsupported`: its tests
+ask of it what can't be had across two processes, so nobody knows whether it is right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

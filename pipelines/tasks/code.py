@@ -7,7 +7,8 @@ r"""What tasks share whose answer is a program: finding it in a reply, and the t
           -> else the prompt and the reply as it is, up to where another piece of code begins
 
 Chat models write the whole function in a fence, base models go on where the prompt ends; the same
-rules read both. Indentation is never touched. Nothing here runs or parses a program.
+rules read both. Of an indented fence, as in a list, the content loses the fence's indentation; no
+other is touched. Nothing here runs or parses a program.
 """
 
 import json
@@ -26,7 +27,9 @@ STOPS = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n```")
 """Where a function that a base model goes on writing has ended: those of Chen et al. 2021, section
 2.2, and a fence."""
 
-_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^(?P<indent>[ \t]*)```[^\n`]*\n(?P<content>.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE
+)
 _FIRST_CODE = re.compile(r"^(?:import |from \w|def |async def |class |@\w)", re.MULTILINE)
 _CODE_LINE = re.compile(
     r"[ \t]|[#@)\]}]|(?:import|from|def|async|class|if|elif|else|for|while|try|except|finally|with|"
@@ -65,17 +68,30 @@ def find_code(text: str, names: Sequence[str], prompt: str) -> tuple[str, bool] 
         return None
     fences = list(_FENCE.finditer(text))
     for match in reversed(fences):
-        if all(defines(match[1], name) for name in names):
-            return _behind(before, match[1]), match.end(1) == len(text)
+        content = _content(match)
+        if all(defines(content, name) for name in names):
+            return _behind(before, content), match.end("content") == len(text)
     if not fences and all(defines(text, name) for name in names):
         code, is_open = _unfenced(text)
         return _behind(before, code), is_open
     if fences:
-        # No more than a function's body.
-        return prompt + fences[-1][1], fences[-1].end(1) == len(text)
+        # No more than a function's body, which has its own indentation or the fence's.
+        body = _content(fences[-1])
+        body = body if body[:1].isspace() else fences[-1]["content"]
+        return prompt + body, fences[-1].end("content") == len(text)
     ends = [at for stop in STOPS if (at := text.find(stop)) >= 0]
     body = text[: min(ends, default=len(text))]
     return prompt + body, not ends
+
+
+def _content(fence: re.Match[str]) -> str:
+    """Without the fence's own indentation, as CommonMark has it (0.31, section 4.5), unless the
+    content was not indented with the fence.
+    """
+    indent, content = fence["indent"], fence["content"]
+    if not indent or not content.lstrip("\n").startswith(indent):
+        return content
+    return re.sub(rf"^[ \t]{{1,{len(indent)}}}", "", content, flags=re.MULTILINE)
 
 
 def _behind(before: str, code: str) -> str:

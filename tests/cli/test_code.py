@@ -62,3 +62,33 @@ def test_code_is_run_graded_reported_and_graded_again(ray: str, folder: Path, to
     assert again.returncode == 0, again.stderr
     counted = Counter(c.outcome for r in read_records(folder / "again") for c in r.candidates)
     assert counted == {"correct": 4, "wrong": 8}
+
+
+def test_a_row_whose_own_program_fails_is_told_of_before_and_after(
+    ray: str, tmp_path: Path, tools: Any
+) -> None:
+    try:
+        asyncio.run(choose(SandboxConfig()))
+    except ConfigError as error:
+        pytest.skip(str(error))
+    row = {"prompt": "One more.", "entry_point": "f", "tests": "assert f(1) == 2"}
+    right = {**row, "id": "good", "solution": "def f(x): return x + 1"}
+    wrong = {**row, "id": "bad", "solution": "def f(x): return x"}
+    lines = [json.dumps(right), json.dumps(wrong)]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    made = [
+        {"item_id": name, "texts": ["```\ndef f(x): return x + 1\n```"]} for name in ("good", "bad")
+    ]
+    (tmp_path / "made.jsonl").write_text("\n".join(map(json.dumps, made)))
+    config = CONFIG.replace("made.jsonl", str(tmp_path / "made.jsonl")).replace("n: 3", "n: 1")
+    own = f"{{name: programs, source: {tmp_path / 'own.jsonl'}}}"
+    (tmp_path / "code.yaml").write_text(config.replace("{name: humaneval, limit: 4}", own))
+    done = tools.called(tmp_path, "run", "code.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    said = "item bad can't be solved: its reference program does not pass (failed: AssertionError)"
+    assert done.stdout.count(f"warning: {said}") == 2
+    assert said in json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]
+    (tmp_path / "own.jsonl").write_text(lines[1])
+    refused = tools.called(tmp_path, "run", "code.yaml", "--output", "other")
+    assert refused.returncode == 2
+    assert "none of 1 reference programs passes its own tests" in refused.stderr

@@ -4,6 +4,7 @@ import pytest
 
 from actors.config import Replicas
 from actors.sandbox.config import SandboxConfig
+from actors.sandbox.types import Verdict
 from actors.types import ConfigError
 from pipelines import tested
 from pipelines.config import override
@@ -93,6 +94,21 @@ def test_what_each_backend_guarantees_is_said_once():
     assert list(found) == ["landlock", "none"]
     assert "none can be written" in found["landlock"]["keeps"]
     assert found["none"]["lacks"].startswith("everything else")
+
+
+def test_a_program_that_cannot_be_tested_has_no_verdict_and_leaves_the_others_theirs(caplog):
+    task = job().task
+    item = next(task.items())
+    texts = ["    return 1\n", "    return 2\n"]
+    programs = [task.program(item, text, "stop") for text in texts]
+    verdicts = [Verdict(outcome="unsupported", why="a lambda"), Verdict(outcome="passed")]
+    known = dict(zip(programs, verdicts, strict=True))
+    grades = [tested.grade(task, item, text, "stop", known) for text in texts]
+    assert [(grade.outcome, grade.metrics) for grade in grades] == [
+        ("ungraded", ()),
+        ("correct", (("accuracy", 1.0),)),
+    ]
+    assert f"item {item.id} has no verdict: a lambda" in caplog.text
 
 
 def test_a_reply_that_a_grader_cannot_bear_has_no_verdict_and_ends_nothing(caplog):

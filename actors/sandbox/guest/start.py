@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import confine, program, syscalls, tester, wire
+from . import confine, line, program, syscalls, tester, wire
 
 SETUP_FAILED = 111
 """Exit code of a sandbox that could not be made; why stands on stderr."""
@@ -56,7 +56,7 @@ def _work(plan: Mapping[str, Any]) -> None:
 
     def run_tests() -> None:
         job = json.loads(_read_all(job_and_verdict[0]))
-        verdict = tester.run(job, tester.Line(to_program[1], to_tests[0]))
+        verdict = tester.run(job, line.Line(to_program[1], to_tests[0]))
         wire.send(job_and_verdict[1], verdict)
 
     first = _start(run_program, plan, keep=(to_program[0], to_tests[1]))

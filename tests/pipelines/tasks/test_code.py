@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from textwrap import indent
 
 import pytest
 
@@ -35,6 +36,13 @@ BODY = "    return x + 1\n"
         # A fence that never closes was cut, or its reply ended with it.
         (f"```python\n{WHOLE}", BEFORE + WHOLE, True),
         (f"  ```python\n{WHOLE}  ```", BEFORE + WHOLE, False),
+        # In a list: lines lose the fence's indentation, those that have less lose what they have.
+        (f"1. So:\n\n   ```python\n{indent(WHOLE, '   ')}\n   ```\n2. Done.",
+         f"{BEFORE}{WHOLE}\n", False),
+        ("\t```\n\tdef f(x):\n\t    \"\"\"One\n more\"\"\"\n\t    return 1\n\t```",
+         f'{BEFORE}def f(x):\n    """One\nmore"""\n    return 1\n', False),
+        (f"   ```\n{indent(BODY, '   ')}   ```", PROMPT + BODY, False),
+        (f"    ```\n{BODY}    ```", PROMPT + BODY, False),
         # Only a body in the fence.
         (f"```python\n{BODY}```", PROMPT + BODY, False),
         # No fence: from the first line of code to the first line of prose.
