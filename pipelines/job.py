@@ -24,7 +24,7 @@ from pipelines.base import load_method
 from pipelines.config import RunConfig
 from pipelines.methods.votes import WeightKind
 from pipelines.pools import pools, sandbox_identity
-from pipelines.ranking import check_rankers
+from pipelines.ranking import check_rankers, check_replays
 from pipelines.roles import check_roles
 from pipelines.tasks import load_task, task_config
 from pipelines.tasks.base import Task
@@ -134,6 +134,7 @@ def prepare(config: RunConfig) -> Job:
     models = {name: _model_identity(name, model) for name, model in config.models.items()}
     task = load_task(config.task)
     draws = check_rankers(config, method_config)
+    check_replays(config, method_config)
     if config.pipeline["name"] == "choice":
         _check_choices(task)
     rankers = getattr(method_config, "rankers", ())

@@ -1,6 +1,5 @@
 """What a config must bind for the rankers it names, checked before any model loads."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from actors.engines.replay import decodings
@@ -18,13 +17,8 @@ def check_rankers(config: RunConfig, method_config: Any) -> bool:
     """Whether the method draws and ranks. Raises ConfigError for what its rankers lack."""
     if isinstance(method_config, decoding.Config):
         _check_names(config)
-        swept = {*method_config.decodings} > {*method_config.base}
-        _check_replays(config, method_config.decodings, swept=swept)
         method_config = method_config.ranked()
-    elif isinstance(method_config, rank.Config):
-        asked = decoding.of_draws(method_config.sampling)
-        _check_replays(config, (asked.greedy, asked) if method_config.greedy else (asked,))
-    else:
+    if not isinstance(method_config, rank.Config):
         return False
     for name, judge in config.roles.scorers.items():
         if judge.kind == "judge_kway" and method_config.n > MOST_SHOWN:
@@ -57,8 +51,18 @@ def _check_names(config: RunConfig) -> None:
         raise ConfigError(f"{unclear[0]!r}: pipeline decoding has names with {OF!r} for its pools")
 
 
-def _check_replays(config: RunConfig, asked: Sequence[Decoding], *, swept: bool = False) -> None:
-    """What was made elsewhere is decoded already: it must be what is asked for."""
+def check_replays(config: RunConfig, method_config: Any) -> None:
+    """What was made elsewhere is decoded already: it must be what is asked for. Raises ConfigError,
+    for a source that can't be read too.
+    """
+    asked: tuple[Decoding, ...] = ()
+    swept = False
+    if isinstance(method_config, decoding.Config):
+        asked = method_config.decodings
+        swept = {*asked} > {*method_config.base}
+    elif isinstance(method_config, rank.Config):
+        draws = decoding.of_draws(method_config.sampling)
+        asked = (draws.greedy, draws) if method_config.greedy else (draws,)
     for name in config.roles.shares:
         model = config.models[name]
         if model.engine != "replay":

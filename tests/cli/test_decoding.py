@@ -47,9 +47,10 @@ def summary(run: Path) -> dict[str, Any]:
 
 
 def test_a_replay_of_a_study_gives_its_numbers_with_no_model(
-    folder: Path, ended: Any, tools: Any
+    ray: str, folder: Path, ended: Any, tools: Any
 ) -> None:
-    made = "{{engine: replay, cpus: 0.25, path: runs/study, replay: {{member: {0}}}}}"
+    study = folder / "runs" / "study"
+    made = f"{{{{engine: replay, cpus: 0.25, path: {study}, replay: {{{{member: {{0}}}}}}}}}}"
     models = f"models: {{a: {made.format('a')}, b: {made.format('b')}}}\n"
     head, _, tail = STUDY.partition("models:")
     (folder / "replayed.yaml").write_text(head + models + "roles:" + tail.partition("roles:")[2])
@@ -57,7 +58,7 @@ def test_a_replay_of_a_study_gives_its_numbers_with_no_model(
     assert (done.returncode, done.stderr) == (0, "")
     before, after = (
         {(row["method"], row["metric"], row["k"]): row["value"] for row in summary(run)["rows"]}
-        for run in (folder / "runs" / "study", folder / "runs" / "replayed")
+        for run in (study, study.with_name("replayed"))
     )
     assert after == before
     pool = (

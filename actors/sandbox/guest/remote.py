@@ -3,7 +3,8 @@
 What runs when the tests use one runs over there. It may answer anything for itself, as it may
 return anything; three rules keep it from deciding over the tests' own values:
 
-- It equals no plain data, as its `__eq__` would be shown what the tests expect.
+- It equals no plain data, as its `__eq__` would be shown what the tests expect; whether it holds
+  some its items tell.
 - An operator that was given plain data may give another such object and nothing else, and so may
   what follows from that: `abs(f() - 0.5) < 1e-6` is not for the program to answer.
 - Leaving a `with` block, it can't swallow an error, which would skip the asserts behind it.
@@ -74,7 +75,13 @@ class Remote:
         return bool(self._become("bool"))
 
     def __contains__(self, value: Any) -> bool:
-        return bool(self._become("in", value))
+        if isinstance(value, Remote):
+            return bool(self._become("in", value))
+        try:
+            # Compared here, as for `==`: whoever says yes to everything would be right.
+            return any(one is value or one == value for one in self)
+        except TypeError:
+            return bool(self._line.refuse(f"whether plain data is in a {self._kind}"))
 
     def __iter__(self) -> Iterator[Any]:
         found = self._become("iter")
