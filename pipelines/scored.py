@@ -94,11 +94,11 @@ def write_scored(job: Job, run_dir: Where) -> str:
         if isinstance(directory, LocalDirectory):
             temporary = directory.path / f"{name}.tmp"
             _write(job, run_dir, temporary, make)
-            temporary.rename(directory.path / name)
+            directory.take(name, temporary)
         else:
             with TemporaryDirectory() as folder:
                 _write(job, run_dir, Path(folder) / name, make)
-                directory.put(name, (Path(folder) / name).read_bytes())
+                directory.take(name, Path(folder) / name)
     except OSError as error:
         raise unwritable(directory, name, error) from error
     return f"{directory}/{name}"

@@ -80,6 +80,10 @@ class Directory(Protocol):
         """Replace a file, or make it."""
         ...
 
+    def take(self, name: str, path: Path) -> None:
+        """As `put`, of a local file of any size, which may be gone then."""
+        ...
+
     def put_if_absent(self, name: str, content: bytes) -> bool:
         """Make a file; False, and no change, where there is one of that name with other
         content."""
@@ -196,6 +200,9 @@ class LocalDirectory:
     def put(self, name: str, content: bytes) -> None:
         with self._written(name, content) as temporary:
             os.replace(temporary, self.path / name)
+
+    def take(self, name: str, path: Path) -> None:
+        os.replace(path, self.path / name)
 
     def put_if_absent(self, name: str, content: bytes) -> bool:
         try:

@@ -10,6 +10,7 @@ believed only where the object holds something else.
 
 import contextlib
 import re
+from pathlib import Path
 
 from results.cloud import ADVICE, STORES, connect, os_errors
 from results.errors import ResultsError
@@ -77,8 +78,12 @@ class ObjectDirectory:
 
     def put(self, name: str, content: bytes) -> None:
         with os_errors():
-            in_pieces = len(content) > MOST_AT_ONCE
-            self._objects.put(name, content, mode="overwrite", use_multipart=in_pieces)
+            self._objects.put(name, content, mode="overwrite", use_multipart=False)
+
+    def take(self, name: str, path: Path) -> None:
+        with os_errors():
+            in_pieces = path.stat().st_size > MOST_AT_ONCE
+            self._objects.put(name, path, mode="overwrite", use_multipart=in_pieces)
 
     def put_if_absent(self, name: str, content: bytes) -> bool:
         for attempt in range(1, ATTEMPTS + 1):

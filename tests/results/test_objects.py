@@ -280,11 +280,12 @@ def test_what_keeps_a_store_from_being_used_is_said_in_one_line(
 
 
 def test_what_is_too_much_for_one_request_is_sent_in_pieces(
-    url: str, s3: S3, monkeypatch: pytest.MonkeyPatch
+    url: str, s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(objects, "MOST_AT_ONCE", 1 << 20)
     content, directory = bytes(range(256)) * (24 << 10), open_directory(url)
+    (tmp_path / "scored.csv").write_bytes(content)
     before = s3.count("POST", "/scored")
-    directory.put("scored.csv", content)
+    directory.take("scored.csv", tmp_path / "scored.csv")
     assert s3.count("POST", "/scored") - before == 2
     assert directory.get("scored.csv") == content
