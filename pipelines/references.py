@@ -7,17 +7,18 @@ none of the handful passes nothing could be right, and the job is refused.
 """
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from actors.sandbox.types import Program, Verdict
-from actors.types import ConfigError, ItemError
+from actors.types import ConfigError, Item, ItemError
 from pipelines.job import Job
 from pipelines.tasks.code import CodeTask
+from pipelines.tasks.rows import digest
 from results.store import Store
 
 HANDFUL = 5
@@ -27,8 +28,12 @@ Run = Callable[[Program], Awaitable[Verdict]]
 
 def right_programs(task: CodeTask[Any]) -> dict[str, Program]:
     """By item, of the rows that come with one."""
+    return _programs(task, task.solutions())
+
+
+def _programs(task: CodeTask[Any], solutions: Iterable[tuple[Item, str]]) -> dict[str, Program]:
     found = {}
-    for item, source in task.solutions():
+    for item, source in solutions:
         program = task.program(item, f"```python\n{source}\n```", "stop")
         assert program is not None, "a fenced block is a program"
         found[item.id] = program
@@ -55,9 +60,10 @@ async def note_references(job: Job, run: Run, store: Store, console: Console) ->
 
 async def doubts(task: CodeTask[Any], run: Run, seed: int) -> list[str]:
     """What is wrong with a handful of rows. Raises ConfigError: all of it."""
-    right = right_programs(task)
-    picked = random.Random(seed).sample(sorted(right), min(HANDFUL, len(right)))
-    programs = [right[name] for name in picked]
+    # No more than a handful is held, however many rows there are.
+    drawn = heapq.nsmallest(HANDFUL, task.solutions(), key=lambda one: digest(seed, one[0].id))
+    right = _programs(task, drawn)
+    picked, programs = [*right], [*right.values()]
     whys = await asyncio.gather(*(_fault(program, run) for program in programs))
     stubs = await asyncio.gather(*(_fault(stub(program), run) for program in programs))
     if picked and all(whys):

@@ -138,7 +138,7 @@ def _binary(kind: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 def _unary(kind: str, of: type | None) -> Callable[..., Any]:
     def method(self: Remote, *given: Any) -> Any:
         if of is None:
-            return self._operate(kind, self) if not given else self._operate(kind, self, *given)
+            return self._operate(kind, self, *given)
         return of(self._become(kind, *given))
 
     return method
